@@ -1,0 +1,32 @@
+/*
+ * bridge.h: batches to and from the Arrow C data interface.
+ *
+ * Export hands out Arrow-layout arrays: bool as bits, decimals as decimal128, date32,
+ * time64[us], timestamp[us] with "UTC" where zoned, text as utf8 (large_utf8 where a batch's
+ * bytes pass 2 GB), binary likewise, uuid and fixed as fixed_size_binary. An exported array owns its
+ * memory and may be released from any thread. DICT and RLE vectors are flattened.
+ *
+ * Import takes ownership of the array (its release is called when the batch lets go) and is
+ * zero-copy where the layouts agree.
+ */
+#ifndef ARROW_BRIDGE_H
+#define ARROW_BRIDGE_H
+
+#include "arrow/vector.h"
+
+#include <frazil/arrow_abi.h>
+
+/* A struct schema ("+s") with one child per column. out->release is set on success only. */
+fz_status bridge_export_schema(const row_schema *s, struct ArrowSchema *out, fz_error *err);
+/* A struct array of the batch's selected rows. */
+fz_status bridge_export_batch(const row_schema *s, const batch *b, mem *m, struct ArrowArray *out,
+                              fz_error *err);
+/* Columns of a "+s" schema; names and nested types in the arena. An Arrow type that has no
+ * counterpart is FZ_UNSUPPORTED, naming column and format string. */
+fz_status bridge_import_schema(const struct ArrowSchema *in, arena *a, row_schema *out, fz_error *err);
+/* Moves the array into a batch (initialised; reset first); rows may be more than BATCH_ROWS:
+ * the caller slices. in->release is NULL afterwards, on success and on failure. Offsets,
+ * lengths and buffer counts are checked; contents of buffers can't be. */
+fz_status bridge_import_batch(const row_schema *s, struct ArrowArray *in, batch *out, fz_error *err);
+
+#endif

@@ -1,0 +1,125 @@
+/*
+ * parquet.h: reading and writing Parquet files.
+ *
+ * READING. A pq_file is the parsed, checked footer of a file: immutable, shared between
+ * threads. A pq_cursor reads one column of one row group front to back:
+ *
+ *     pq_open -> pq_schema -> for each row group, per column: pq_cursor_open
+ *             -> pq_cursor_skip / pq_cursor_read ... -> pq_cursor_close -> pq_close
+ *
+ * A cursor returns vectors in the encoding that lies in the file as far as it can: CONST where
+ * the rows asked for are one run, RLE for few runs, DICT with the page's codes, else FLAT.
+ * Pages that are skipped whole are not decompressed (nor read, with a valid offset index).
+ * Every value returned was validated: codes below the dictionary's size, UTF-8 text, lengths
+ * within the page. Files others wrote are hostile until checked.
+ *
+ * WRITING. A pq_writer takes batches in order and encodes columns in parallel: each column
+ * is an actor of its own with a queue, so that one row group is in memory, as finished pages.
+ */
+#ifndef FORMAT_PARQUET_PARQUET_H
+#define FORMAT_PARQUET_PARQUET_H
+
+#include "arrow/vector.h"
+#include "base/task.h"
+#include "format/parquet/meta.h"
+#include "io/io.h"
+
+/* ---- reading ---- */
+
+typedef struct pq_file pq_file;
+typedef struct pq_cursor pq_cursor;
+
+/* Opens and checks a file; takes no ownership of f, which must outlive the pq_file.
+ * One read for small footers (the last 64 kB are fetched at once). */
+fz_status pq_open(io_file *f, mem *m, pq_file **out, fz_error *err);
+/* For footers that are cached: counts a reference / gives one back. The io_file of a cached
+ * footer is passed anew to each cursor. */
+pq_file *pq_ref(pq_file *p);
+void pq_close(pq_file *p); /* NULL allowed */
+const pq_file_meta *pq_meta(const pq_file *p);
+/* The flat columns as engine types, one per leaf, with field ids; a leaf that is nested,
+ * repeated or of a type that isn't supported yet has type T_NULL, and reading it is
+ * FZ_UNSUPPORTED, naming it. Times and timestamps of other units become microseconds. */
+const row_schema *pq_schema(const pq_file *p);
+/* The leaf with that field id / that top-level name, or -1. */
+int pq_find_field(const pq_file *p, int32_t field_id);
+int pq_find_name(const pq_file *p, str name);
+
+/* min, max as datums of the column's engine type; *known false where the file has none that
+ * can be trusted (or they were truncated: *exact false, still bounds). null_count -1: unknown.
+ * String datums point into the footer. */
+typedef struct pq_bounds {
+    bool known, exact;
+    datum min, max;
+    int64_t null_count;
+} pq_bounds;
+void pq_column_bounds(const pq_file *p, uint32_t row_group, uint32_t leaf, pq_bounds *out);
+
+/* Reads a column chunk of one row group. `as` is the type to deliver: the column's own or one
+ * that Iceberg promotes it to (int→long, float→double, wider decimal); others: FZ_INVALID. */
+fz_status pq_cursor_open(pq_file *p, io_file *f, uint32_t row_group, uint32_t leaf, type as, mem *m,
+                         pq_cursor **out, fz_error *err);
+void pq_cursor_close(pq_cursor *c); /* NULL allowed */
+/* Rows of the row group not yet passed. */
+uint64_t pq_cursor_left(const pq_cursor *c);
+fz_status pq_cursor_skip(pq_cursor *c, uint64_t rows, fz_error *err);
+/* The next `rows` (≤ BATCH_ROWS) rows as a vector of that length. With sel, only the selected rows'
+ * values are defined, and the others need not be decoded. Memory of the vector lies in the
+ * cursor or in `out`'s arena (dictionary, page): kept alive by buffers added to out's keep. */
+fz_status pq_cursor_read(pq_cursor *c, uint32_t rows, const uint16_t *sel, uint32_t nsel, vec *v,
+                         batch *out, fz_error *err);
+/* Sum of compressed bytes fetched so far. */
+uint64_t pq_cursor_bytes(const pq_cursor *c);
+
+/* ---- writing ---- */
+
+typedef struct pq_write_options {
+    int64_t row_group_bytes;   /* write.parquet.row-group-size-bytes, 128 MiB: of the encoded size */
+    int64_t row_group_rows;    /* write.parquet.row-group-limit, 1,048,576 */
+    int64_t page_bytes;        /* write.parquet.page-size-bytes, 1 MiB */
+    int64_t page_rows;         /* write.parquet.page-row-limit, 20,000 */
+    int64_t dict_bytes;        /* write.parquet.dict-size-bytes, 2 MiB */
+    int codec;                 /* pq_codec, or -1: zstd where it pays, decided per column */
+    int codec_level;           /* 0: default */
+    int bounds_truncate;       /* longest bound kept for text in column index and statistics, 64 */
+} pq_write_options;
+void pq_write_options_default(pq_write_options *o);
+
+/* What Iceberg wants to know of a written column. Strings belong to the writer's result arena. */
+typedef struct pq_column_metrics {
+    int32_t field_id;
+    int64_t size_bytes;        /* compressed, in the file */
+    int64_t value_count, null_count, nan_count; /* nan_count -1: not a float */
+    bool has_bounds;           /* NaN never is a bound */
+    datum min, max;            /* whole values, not truncated (text is cut at 1 kB, max rounded up; then *_exact false) */
+    bool min_exact, max_exact;
+} pq_column_metrics;
+
+typedef struct pq_write_result {
+    uint64_t file_size;
+    int64_t rows;
+    uint32_t ncols;
+    pq_column_metrics *cols;
+    uint32_t n_splits;
+    int64_t *split_offsets;    /* start of each row group, ascending */
+} pq_write_result;
+
+typedef struct pq_writer pq_writer;
+
+/* schema's field ids go into the file. kv: extra footer entries ("iceberg.schema"). The writer
+ * takes ownership of w (finished or aborted by it). `j` is the job whose pool encodes columns
+ * in parallel; NULL encodes in the calling thread. */
+fz_status pq_writer_open(io_writer *w, const row_schema *schema, const pq_write_options *o,
+                         const struct pq_kv *kv, uint32_t n_kv, job *j, mem *m, pq_writer **out,
+                         fz_error *err);
+/* Appends the selected rows of a batch, in call order; the batch is held (batch_hold) or
+ * consumed before the call returns. Blocks (running other tasks is not possible here) only
+ * briefly: when more than a bounded number of batches is queued, the caller encodes itself. */
+fz_status pq_writer_append(pq_writer *w, const batch *b, fz_error *err);
+/* Encoded bytes so far, about: for rolling to the next file at a target size. */
+uint64_t pq_writer_size(const pq_writer *w);
+/* Writes the footer, makes the file durable, fills `res` (its memory from `a`), frees w. */
+fz_status pq_writer_finish(pq_writer *w, arena *a, pq_write_result *res, fz_error *err);
+void pq_writer_abort(pq_writer *w); /* removes the file; NULL allowed */
+
+#endif
