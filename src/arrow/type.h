@@ -41,6 +41,7 @@ typedef struct type_field {
     int32_t field_id;  /* Iceberg's, or -1 */
     bool required;
     type t;
+    str doc;           /* comment, or empty */
 } type_field;
 typedef struct type_fields {
     uint32_t n;
@@ -69,10 +70,13 @@ typedef unsigned __int128 u128;
  * point to all of them. Unused inline bytes are zero, so that two short views are equal when
  * their 16 bytes are. */
 typedef struct strview {
-    uint32_t len;
     union {
-        char inl[12];
         struct {
+            uint32_t len;
+            char inl[12];
+        };
+        struct {
+            uint32_t len_;
             char prefix[4];
             const char *ptr;
         };

@@ -1,0 +1,76 @@
+/*
+ * catalog.h: the catalog, inverted: this vtable is what tables need of one; src/catalog/ has the
+ * implementations, and one conformance suite tests them all.
+ *
+ * A table identifier is a namespace (its levels joined by '.') and a name. A loaded table is a
+ * reference-counted pair of metadata and its location. A commit is the REST protocol's: a list
+ * of requirements and a list of updates (update/update.h); the catalog checks the requirements against
+ * the newest metadata, applies the updates, writes the new metadata file durably and swaps the pointer
+ * atomically. A requirement that doesn't hold is FZ_CONFLICT and leaves everything as it was.
+ *
+ * Thread safety: every function may be called from any thread.
+ */
+#ifndef ICEBERG_CATALOG_H
+#define ICEBERG_CATALOG_H
+
+#include "iceberg/spec/spec.h"
+#include "iceberg/update/update.h"
+
+typedef struct ib_ident { str ns, name; } ib_ident;
+
+typedef struct ib_table {
+    _Atomic int refs;
+    mem *m;
+    char *ns, *name;
+    char *metadata_location;
+    ib_metadata *md;         /* referenced */
+} ib_table;
+ib_table *ib_table_ref(ib_table *t);
+void ib_table_unref(ib_table *t); /* NULL allowed */
+
+/* One table's part of a commit. */
+typedef struct ib_commit {
+    ib_ident id;
+    uint32_t n_requirements;
+    const ib_requirement *requirements;
+    uint32_t n_updates;
+    const ib_update *updates;
+} ib_commit;
+
+typedef struct ib_catalog ib_catalog;
+typedef struct ib_catalog_ops {
+    const char *kind; /* "sqlite", … */
+    void (*close)(ib_catalog *c);
+    /* names in the arena; parent empty: all */
+    fz_status (*list_namespaces)(ib_catalog *c, str parent, arena *a, uint32_t *n, str **out, fz_error *err);
+    fz_status (*namespace_exists)(ib_catalog *c, str ns, bool *out, fz_error *err);
+    fz_status (*create_namespace)(ib_catalog *c, str ns, const ib_props *props, fz_error *err); /* FZ_EXISTS */
+    fz_status (*drop_namespace)(ib_catalog *c, str ns, fz_error *err); /* FZ_INVALID if it isn't empty */
+    fz_status (*namespace_props)(ib_catalog *c, str ns, arena *a, ib_props *out, fz_error *err);
+    fz_status (*list_tables)(ib_catalog *c, str ns, arena *a, uint32_t *n, ib_ident **out, fz_error *err);
+    /* Always the newest. A table that hasn't changed since `have` (may be NULL) is returned as
+     * another reference to it, without reading metadata. */
+    fz_status (*load_table)(ib_catalog *c, ib_ident id, ib_table *have, ib_table **out, fz_error *err);
+    /* Where a new table of that name goes, when the user doesn't say: never a folder an older table used. */
+    fz_status (*default_location)(ib_catalog *c, ib_ident id, arena *a, str *out, fz_error *err);
+    /* Makes the table from complete first metadata, whose file is written here. FZ_EXISTS. */
+    fz_status (*create_table)(ib_catalog *c, ib_ident id, const ib_metadata *md, ib_table **out, fz_error *err);
+    fz_status (*register_table)(ib_catalog *c, ib_ident id, const char *metadata_location, ib_table **out, fz_error *err);
+    fz_status (*drop_table)(ib_catalog *c, ib_ident id, fz_error *err); /* files stay */
+    fz_status (*rename_table)(ib_catalog *c, ib_ident from, ib_ident to, fz_error *err);
+    /* All or nothing over several tables. `base[i]` (may be NULL) is what the caller built its updates on; where
+     * it still is the newest nothing is read. out[i] receives a reference to the new state. */
+    fz_status (*commit)(ib_catalog *c, uint32_t n, const ib_commit *commits, ib_table *const *base, ib_table **out,
+                        fz_error *err);
+    /* The fair lock that committers on this machine queue on (see ARCHITECTURE, Commit): correctness never
+     * depends on it; FZ_OK with *token NULL when no lock can be had. */
+    fz_status (*queue_lock)(ib_catalog *c, ib_ident id, int64_t timeout_ms, void **token, fz_error *err);
+    void (*queue_unlock)(ib_catalog *c, void *token);
+} ib_catalog_ops;
+
+struct ib_catalog {
+    const ib_catalog_ops *ops;
+    mem *m;
+};
+
+#endif
