@@ -41,7 +41,8 @@ void mem_init(mem *m, mem *parent, const mem_hooks *hooks, int64_t limit);
 
 void *mem_alloc(mem *m, size_t size);                 /* uninitialised; NULL on failure */
 void *mem_zalloc(mem *m, size_t size);
-void *mem_resize(mem *m, void *p, size_t old_size, size_t new_size); /* p stays on failure */
+/* p NULL allocates; p stays as it is on failure. A size of 0 counts as 1 everywhere here. */
+void *mem_resize(mem *m, void *p, size_t old_size, size_t new_size);
 void mem_free(mem *m, void *p, size_t size);          /* p may be NULL */
 
 /* Counts memory that something else allocated (negative: gives back). */
@@ -75,7 +76,9 @@ char *arena_strndup(arena *a, const char *s, size_t n); /* NUL-terminated copy *
 void arena_reset(arena *a);
 void arena_free(arena *a);
 #define ARENA_NEW(a, T)       ((T *)arena_zalloc((a), sizeof(T)))
-#define ARENA_ARRAY(a, T, n)  ((T *)arena_zalloc((a), sizeof(T) * (size_t)(n)))
+/* n zeroed objects of `size` bytes; NULL too when their product overflows. */
+void *arena_array(arena *a, size_t size, size_t n);
+#define ARENA_ARRAY(a, T, n)  ((T *)arena_array((a), sizeof(T), (size_t)(n)))
 
 /* ---- buf ---- */
 
@@ -93,7 +96,7 @@ typedef struct buf {
 
 /* size = cap = `cap`, contents uninitialised; one reference. NULL on failure. */
 buf *buf_new(mem *m, size_t cap);
-/* Wraps memory that something else owns; `release` is called with the last reference and
+/* Wraps memory that something else owns; `release` (NULL with a NULL owner: static memory) is called with the last reference and
  * frees what `owner` needs, not the buf itself. The memory needs no padding: readers that
  * rely on BUF_PAD copy first. */
 buf *buf_wrap(mem *m, const void *data, size_t size, void (*release)(buf *), void *owner);

@@ -29,8 +29,11 @@ str str_trim(str s);               /* without leading and trailing ASCII white s
 bool str_to_i64(str s, int64_t *out); /* whole slice, decimal, optional sign; false: not one */
 /* Number of bytes of the longest valid UTF-8 prefix; s.n when all is valid. */
 size_t utf8_valid_prefix(str s);
-/* Edit distance (insert, delete, change, swap), cut off at `max`; ASCII case is ignored. */
+/* Edit distance (insert, delete, change, swap); ASCII case is ignored. max + 1 stands for
+ * everything above `max` (and for texts of more than 255 bytes). */
 unsigned str_distance(str a, str b, unsigned max);
+
+#define SBUF_MAX ((size_t)1 << 32) /* an append that would pass this fails as one without memory */
 
 typedef struct sbuf {
     mem *m;
