@@ -35,6 +35,8 @@ typedef struct type {
     const struct type_fields *children; /* nested types; NULL otherwise; owner: an arena */
 } type;
 
+#define TYPE_DEPTH_MAX 64 /* levels of nesting; who builds a type from outside refuses more */
+
 /* Members of a nested type: a struct's fields, a list's "element", a map's "key", "value". */
 typedef struct type_field {
     str name;
@@ -134,5 +136,11 @@ int datum_cmp(const datum *a, const datum *b);
 bool datum_eq(const datum *a, const datum *b); /* nulls equal each other */
 /* Text as SQL's CAST(x AS varchar) gives it; NULL appends nothing. Timestamps with zone in UTC. */
 void datum_text(const datum *d, sbuf *out);
+/* The unscaled value of a T_DECIMAL, whichever member holds it. */
+i128 datum_decimal(const datum *d);
+
+/* v / 10^scale with all `scale` digits; returns the length, writes no NUL. Scale at most 38. */
+#define DECIMAL_TEXT_MAX 44
+size_t decimal_text(i128 v, unsigned scale, char *out);
 
 #endif
