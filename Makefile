@@ -1,0 +1,49 @@
+# What people do here. Everything is built by meson and ninja; see CONTRIBUTING.md.
+#
+#   make build                      build/frazil and build/libfrazil.so
+#   make demo [ROWS=n] [CSV=file]   load trade statistics into a new lake and report on them
+#   make test | test-long           run the tests | also what takes longer
+#   make bench [BENCH="load cold"]  measure against other engines
+#   make fuzz [SECONDS=n]           fuzz every decoder for so long
+#   make install [PREFIX=dir] | make uninstall | make clean
+
+PREFIX ?= /usr/local
+ROWS ?= 1000000
+SECONDS ?= 60
+NINJA = ninja -C build
+
+.PHONY: build demo test test-long bench fuzz install uninstall clean
+
+build:
+	@scripts/setup build
+	@test -f build/build.ninja || meson setup build --prefix=/usr/local >/dev/null
+	@$(NINJA) --quiet frazil lib gen_trade || $(NINJA) frazil
+	@echo "built: build/frazil, build/libfrazil.so"
+
+demo: build
+	@ROWS='$(ROWS)' CSV='$(CSV)' scripts/demo
+
+test:
+	@scripts/setup test
+	@scripts/run-tests
+
+test-long:
+	@scripts/setup test
+	@scripts/run-tests --long
+
+bench: build
+	@scripts/setup bench
+	@.venv/peers/bin/python bench/bench.py $(BENCH)
+
+fuzz:
+	@scripts/setup test
+	@scripts/run-fuzz $(SECONDS)
+
+install: build
+	@scripts/install '$(DESTDIR)' '$(PREFIX)'
+
+uninstall:
+	@scripts/install --remove '$(DESTDIR)' '$(PREFIX)'
+
+clean:
+	rm -rf build build-asan build-tsan build-fuzz
