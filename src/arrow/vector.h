@@ -19,8 +19,10 @@
  * Every batch carries its source position (morsel, seq), for sinks that keep order.
  *
  * Ownership. A batch handed to a consumer is borrowed: it is valid until that call returns.
- * A consumer that keeps it calls batch_hold(), which takes references if everything in the
- * batch lies in refcounted buffers (`stable`, listed in `keep`), and copies otherwise.
+ * A consumer that keeps it calls batch_hold(), which takes references if the batch's large
+ * memory lies in refcounted buffers (`stable`, listed in `keep`), and copies otherwise. Large
+ * are: FLAT data, codes, dictionaries and the bytes of long texts. Bitmaps, run ends, constants
+ * and the selection may lie in the arena of a stable batch: they are small and are copied.
  */
 #ifndef ARROW_VECTOR_H
 #define ARROW_VECTOR_H
