@@ -70,7 +70,13 @@ typedef struct pq_statistics {
     bool has_null_count, has_min, has_max, min_exact, max_exact;
     int64_t null_count;
     str min, max;             /* min_value, max_value; the old min and max only for signed integers and floats */
+    bool has_nan_count;       /* floats */
+    int64_t nan_count;
+    bool deprecated;          /* reading: min, max come from the old fields */
 } pq_statistics;
+
+/* How many pages of a chunk have an encoding: writing only. */
+typedef struct pq_encoding_stat { pq_page_type page_type; pq_encoding encoding; int32_t count; } pq_encoding_stat;
 
 typedef struct pq_column_chunk {
     pq_physical type;
@@ -83,6 +89,8 @@ typedef struct pq_column_chunk {
     int64_t offset_index_offset, column_index_offset; /* -1: none */
     int32_t offset_index_length, column_index_length;
     uint32_t encodings;               /* bit set by pq_encoding */
+    uint32_t n_encoding_stats;        /* writing only */
+    pq_encoding_stat encoding_stats[4];
 } pq_column_chunk;
 
 typedef struct pq_row_group {

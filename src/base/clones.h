@@ -1,0 +1,14 @@
+/*
+ * clones.h: CLONES before a function has it compiled for several instruction sets, the best of
+ * which is chosen when the program is loaded. For plain loops that the compiler vectorises.
+ */
+#ifndef BASE_CLONES_H
+#define BASE_CLONES_H
+
+#if defined(__x86_64__) && defined(__ELF__) && !defined(__SANITIZE_THREAD__)
+#define CLONES __attribute__((target_clones("default", "avx2", "avx512f")))
+#else
+#define CLONES
+#endif
+
+#endif
