@@ -40,10 +40,9 @@ conv text_to_uuid(const char *p, size_t n, uint8_t out[16]);
 conv text_to_bytes(const char *p, size_t n, uint8_t *out);
 
 /* SQL's CAST of text: ASCII white space around it is ignored (not for text), rounded values
- * are accepted, a timestamptz without a zone is UTC. T_STRING shares s; bytes of T_BINARY, T_FIXED and T_UUID go to the arena. FZ_VALUE with SQLSTATE 22P02, 22003, 22007 or
- * 22008 and the text in the message; FZ_UNSUPPORTED for nested types. */
+ * are accepted, a timestamptz without a zone is UTC. T_STRING shares s; bytes of T_BINARY,
+ * T_FIXED and T_UUID go to the arena. FZ_VALUE with SQLSTATE 22P02, 22003, 22007 or 22008 and
+ * the text in the message; FZ_UNSUPPORTED for nested types. */
 fz_status text_to_datum(str s, type t, arena *a, datum *out, fz_error *err);
-
-int32_t date_from_civil(int year, unsigned month, unsigned day); /* days since 1970-01-01 */
 
 #endif

@@ -172,7 +172,7 @@ static const vec *value_find(const vec *v, uint32_t *row)
         v = v->values;
         break;
     }
-    if (v->valid && !bit_get(v->valid, *row))
+    if (v->t.id == T_NULL || (v->valid && !bit_get(v->valid, *row)))
         return NULL;
     return v;
 }
@@ -212,7 +212,6 @@ datum vec_datum(const vec *v, uint32_t row)
         d.s = strview_str(&((const strview *)v->data)[row]);
         break;
     case PHYS_NONE:
-        d.null = true;
         break;
     }
     return d;
@@ -220,9 +219,9 @@ datum vec_datum(const vec *v, uint32_t row)
 
 bool vec_may_null(const vec *v)
 {
-    if (v->enc == VEC_RLE)
-        return v->values->valid != NULL;
-    return v->valid != NULL;
+    if (v->t.id == T_NULL)
+        return true;
+    return (v->enc == VEC_RLE ? v->values->valid : v->valid) != NULL;
 }
 
 /* ---- gathering ---- */

@@ -10,7 +10,7 @@
  *          ascending, last = len), values: FLAT of nruns
  *
  * Bitmaps are Arrow's: bit i of the little-endian byte sequence, 1 = valid; NULL = no nulls.
- * A bitmap is readable to the next multiple of 8 bytes. Values under a 0 bit are unspecified
+ * A bitmap is readable to the next multiple of 8 bytes; bits past len are unspecified. Values under a 0 bit are unspecified
  * but initialised (codes under a 0 bit are 0). In a DICT the dictionary itself has no nulls
  * and codes are < values->len: who makes the vector guarantees it, kernels rely on it.
  *
