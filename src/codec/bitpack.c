@@ -1,0 +1,277 @@
+/*
+ * bitpack.c: unpacking bit-packed values, and copying runs of bits.
+ *
+ * All vector kernels have one shape, whatever the width: the bytes that a lane's value lies in
+ * are moved to that lane by a byte shuffle whose indexes follow from the width, then each
+ * lane is shifted by its own count and masked. A step covers as many values as a register
+ * has lanes, always a multiple of four, so that the bit position within a byte repeats
+ * from step to step (for steps of eight values it is 0). Widths whose value and in-byte shift
+ * don't fit in a lane take the next kind of lane or the scalar loop.
+ */
+#include "codec/bitpack.h"
+
+#include <string.h>
+
+#if defined(__x86_64__)
+#include <immintrin.h>
+#define SIMD_X86 1
+#endif
+
+static inline uint64_t load64(const uint8_t *p)
+{
+    uint64_t v;
+    memcpy(&v, p, 8);
+#if __BYTE_ORDER__ == __ORDER_BIG_ENDIAN__
+    v = __builtin_bswap64(v);
+#endif
+    return v;
+}
+
+static inline uint64_t width_mask(unsigned width) { return width >= 64 ? ~0ull : (1ull << width) - 1; }
+
+static inline uint64_t unpack_one(const uint8_t *src, uint64_t i, unsigned width)
+{
+    uint64_t bit = i * width;
+    unsigned shift = bit & 7;
+    const uint8_t *p = src + (bit >> 3);
+    uint64_t v = load64(p) >> shift;
+    if (width + shift > 64)
+        v |= (uint64_t)p[8] << (64 - shift);
+    return v & width_mask(width);
+}
+
+void bitunpack64_scalar(const uint8_t *src, uint64_t first, unsigned width, uint64_t *dst, size_t n)
+{
+    if (width == 0) {
+        memset(dst, 0, n * sizeof *dst);
+        return;
+    }
+    for (size_t i = 0; i < n; i++)
+        dst[i] = unpack_one(src, first + i, width);
+}
+
+#if SIMD_X86
+
+/* 16 values a step, in lanes of 32 bits. */
+__attribute__((target("avx512f,avx512bw,avx512vbmi"))) static size_t
+unpack32_avx512(const uint8_t *src, unsigned width, uint32_t *dst, size_t n)
+{
+    uint8_t idx[64] __attribute__((aligned(64)));
+    uint32_t shift[16] __attribute__((aligned(64)));
+    for (unsigned j = 0; j < 16; j++) {
+        shift[j] = j * width & 7;
+        for (unsigned b = 0; b < 4; b++)
+            idx[j * 4 + b] = (uint8_t)((j * width >> 3) + b);
+    }
+    __m512i vi = _mm512_load_si512(idx), vs = _mm512_load_si512(shift);
+    __m512i mask = _mm512_set1_epi32((int)(uint32_t)width_mask(width));
+    size_t i = 0;
+    for (; i + 16 <= n; i += 16, src += 2 * width) {
+        __m512i x = _mm512_permutexvar_epi8(vi, _mm512_loadu_si512(src));
+        _mm512_storeu_si512(dst + i, _mm512_and_si512(_mm512_srlv_epi32(x, vs), mask));
+    }
+    return i;
+}
+
+/* 8 values a step, in lanes of 64 bits. */
+__attribute__((target("avx512f,avx512bw,avx512vbmi"))) static size_t
+unpack64_avx512(const uint8_t *src, unsigned width, uint64_t *dst, size_t n)
+{
+    uint8_t idx[64] __attribute__((aligned(64)));
+    uint64_t shift[8] __attribute__((aligned(64)));
+    for (unsigned j = 0; j < 8; j++) {
+        shift[j] = j * width & 7;
+        for (unsigned b = 0; b < 8; b++)
+            idx[j * 8 + b] = (uint8_t)((j * width >> 3) + b);
+    }
+    __m512i vi = _mm512_load_si512(idx), vs = _mm512_load_si512(shift);
+    __m512i mask = _mm512_set1_epi64((long long)width_mask(width));
+    size_t i = 0;
+    for (; i + 8 <= n; i += 8, src += width) {
+        __m512i x = _mm512_permutexvar_epi8(vi, _mm512_loadu_si512(src));
+        _mm512_storeu_si512(dst + i, _mm512_and_si512(_mm512_srlv_epi64(x, vs), mask));
+    }
+    return i;
+}
+
+/* AVX2 shuffles bytes within halves of 16 bytes only, so each half loads its own bytes. */
+__attribute__((target("avx2"))) static size_t unpack32_avx2(const uint8_t *src, unsigned width,
+                                                            uint32_t *dst, size_t n)
+{
+    uint8_t idx[32] __attribute__((aligned(32)));
+    uint32_t shift[8] __attribute__((aligned(32)));
+    unsigned high = 4 * width >> 3; /* the byte in which value 4 starts */
+    for (unsigned j = 0; j < 8; j++) {
+        unsigned bit = j * width - (j < 4 ? 0 : high * 8);
+        shift[j] = bit & 7;
+        for (unsigned b = 0; b < 4; b++)
+            idx[j * 4 + b] = (uint8_t)((bit >> 3) + b);
+    }
+    __m256i vi = _mm256_load_si256((const __m256i *)idx), vs = _mm256_load_si256((const __m256i *)shift);
+    __m256i mask = _mm256_set1_epi32((int)(uint32_t)width_mask(width));
+    size_t i = 0;
+    for (; i + 8 <= n; i += 8, src += width) {
+        __m256i x = _mm256_inserti128_si256(
+            _mm256_castsi128_si256(_mm_loadu_si128((const __m128i *)src)),
+            _mm_loadu_si128((const __m128i *)(src + high)), 1);
+        x = _mm256_and_si256(_mm256_srlv_epi32(_mm256_shuffle_epi8(x, vi), vs), mask);
+        _mm256_storeu_si256((__m256i *)(dst + i), x);
+    }
+    return i;
+}
+
+__attribute__((target("avx2"))) static inline __m256i unpack64_quad(const uint8_t *lo, const uint8_t *hi,
+                                                                    __m256i vi, __m256i vs, __m256i mask)
+{
+    __m256i x = _mm256_inserti128_si256(_mm256_castsi128_si256(_mm_loadu_si128((const __m128i *)lo)),
+                                        _mm_loadu_si128((const __m128i *)hi), 1);
+    return _mm256_and_si256(_mm256_srlv_epi64(_mm256_shuffle_epi8(x, vi), vs), mask);
+}
+
+__attribute__((target("avx2"))) static size_t unpack64_avx2(const uint8_t *src, unsigned width,
+                                                            uint64_t *dst, size_t n)
+{
+    /* Four pairs of values: pair p starts in byte at[p]. */
+    uint8_t idx[64] __attribute__((aligned(32)));
+    uint64_t shift[8] __attribute__((aligned(32)));
+    unsigned at[4];
+    for (unsigned j = 0; j < 8; j++) {
+        at[j / 2] = (j & ~1u) * width >> 3;
+        unsigned bit = j * width - at[j / 2] * 8;
+        shift[j] = bit & 7;
+        for (unsigned b = 0; b < 8; b++)
+            idx[j * 8 + b] = (uint8_t)((bit >> 3) + b);
+    }
+    __m256i vi0 = _mm256_load_si256((const __m256i *)idx), vi1 = _mm256_load_si256((const __m256i *)(idx + 32));
+    __m256i vs0 = _mm256_load_si256((const __m256i *)shift), vs1 = _mm256_load_si256((const __m256i *)(shift + 4));
+    __m256i mask = _mm256_set1_epi64x((long long)width_mask(width));
+    size_t i = 0;
+    for (; i + 8 <= n; i += 8, src += width) {
+        _mm256_storeu_si256((__m256i *)(dst + i), unpack64_quad(src + at[0], src + at[1], vi0, vs0, mask));
+        _mm256_storeu_si256((__m256i *)(dst + i + 4), unpack64_quad(src + at[2], src + at[3], vi1, vs1, mask));
+    }
+    return i;
+}
+
+/* A lane of 32 bits holds a value and its shift up to 25 bits (shifts of multiples of 4 alone
+ * would allow more), one of 64 bits up to 57. */
+#define LANE32_WIDTH 25
+#define LANE64_WIDTH 57
+
+static size_t unpack32_simd(const uint8_t *src, unsigned width, uint32_t *dst, size_t n)
+{
+    if (width > LANE32_WIDTH || n < 16)
+        return 0;
+    if (__builtin_cpu_supports("avx512vbmi") && __builtin_cpu_supports("avx512bw"))
+        return unpack32_avx512(src, width, dst, n);
+    if (__builtin_cpu_supports("avx2"))
+        return unpack32_avx2(src, width, dst, n);
+    return 0;
+}
+
+static size_t unpack64_simd(const uint8_t *src, unsigned width, uint64_t *dst, size_t n)
+{
+    if (width > LANE64_WIDTH || n < 16)
+        return 0;
+    if (__builtin_cpu_supports("avx512vbmi") && __builtin_cpu_supports("avx512bw"))
+        return unpack64_avx512(src, width, dst, n);
+    if (__builtin_cpu_supports("avx2"))
+        return unpack64_avx2(src, width, dst, n);
+    return 0;
+}
+
+#else
+static size_t unpack32_simd(const uint8_t *src, unsigned width, uint32_t *dst, size_t n) { return 0; }
+static size_t unpack64_simd(const uint8_t *src, unsigned width, uint64_t *dst, size_t n) { return 0; }
+#endif
+
+void bitunpack32(const uint8_t *src, uint64_t first, unsigned width, uint32_t *dst, size_t n)
+{
+    if (width == 0) {
+        memset(dst, 0, n * sizeof *dst);
+        return;
+    }
+    size_t i = 0;
+    for (; i < n && (first + i) % 8; i++)
+        dst[i] = (uint32_t)unpack_one(src, first + i, width);
+    if (i < n)
+        i += unpack32_simd(src + (first + i) / 8 * width, width, dst + i, n - i);
+    for (; i < n; i++)
+        dst[i] = (uint32_t)unpack_one(src, first + i, width);
+}
+
+void bitunpack64(const uint8_t *src, uint64_t first, unsigned width, uint64_t *dst, size_t n)
+{
+    if (width == 0) {
+        memset(dst, 0, n * sizeof *dst);
+        return;
+    }
+    size_t i = 0;
+    for (; i < n && (first + i) % 8; i++)
+        dst[i] = unpack_one(src, first + i, width);
+    if (i < n)
+        i += unpack64_simd(src + (first + i) / 8 * width, width, dst + i, n - i);
+    for (; i < n; i++)
+        dst[i] = unpack_one(src, first + i, width);
+}
+
+/* ---- bits ---- */
+
+/* Up to 64 bits from bit `at` of src; reads no byte that holds none of them. */
+static inline uint64_t bits_get(const uint8_t *src, uint64_t at, unsigned n)
+{
+    const uint8_t *p = src + (at >> 3);
+    unsigned shift = at & 7, bytes = (shift + n + 7) / 8;
+    uint64_t v = 0;
+    if (bytes >= 8)
+        v = load64(p);
+    else
+        for (unsigned i = 0; i < bytes; i++)
+            v |= (uint64_t)p[i] << (8 * i);
+    v >>= shift;
+    if (bytes > 8)
+        v |= (uint64_t)p[8] << (64 - shift);
+    return v & width_mask(n);
+}
+
+size_t bits_copy(const uint8_t *src, uint64_t first, uint64_t *dst, size_t at, size_t n)
+{
+    size_t ones = 0;
+    while (n) {
+        unsigned off = at & 63, take = n < 64 - off ? (unsigned)n : 64 - off;
+        uint64_t v = bits_get(src, first, take);
+        uint64_t *w = &dst[at >> 6];
+        *w = (*w & ~(width_mask(take) << off)) | v << off;
+        ones += (size_t)__builtin_popcountll(v);
+        first += take;
+        at += take;
+        n -= take;
+    }
+    return ones;
+}
+
+size_t bits_ones(const uint8_t *src, uint64_t first, size_t n)
+{
+    size_t ones = 0;
+    while (n) {
+        unsigned take = n < 56 ? (unsigned)n : 56;
+        ones += (size_t)__builtin_popcountll(bits_get(src, first, take));
+        first += take;
+        n -= take;
+    }
+    return ones;
+}
+
+static void bits_set(uint64_t *dst, size_t at, size_t n, uint64_t ones)
+{
+    while (n) {
+        unsigned off = at & 63, take = n < 64 - off ? (unsigned)n : 64 - off;
+        uint64_t m = width_mask(take) << off;
+        dst[at >> 6] = (dst[at >> 6] & ~m) | (ones & m);
+        at += take;
+        n -= take;
+    }
+}
+
+void bits_fill(uint64_t *dst, size_t at, size_t n) { bits_set(dst, at, n, ~0ull); }
+void bits_clear(uint64_t *dst, size_t at, size_t n) { bits_set(dst, at, n, 0); }

@@ -1,0 +1,29 @@
+/*
+ * bitpack.h: values of 0 to 64 bits packed one after another, least significant bit first.
+ *
+ * Value i of a sequence lies at bits [i*width, (i+1)*width) of the little-endian byte sequence.
+ * Groups of eight values start at byte boundaries. The kernels load whole words, so that
+ * BITPACK_SLACK bytes behind the last packed byte must be readable (BUF_PAD covers it).
+ */
+#ifndef CODEC_BITPACK_H
+#define CODEC_BITPACK_H
+
+#include <stddef.h>
+#include <stdint.h>
+
+#define BITPACK_SLACK 64
+
+/* Values [first, first+n) of the sequence at src. bitunpack32: width ≤ 32; bitunpack64: ≤ 64. */
+void bitunpack32(const uint8_t *src, uint64_t first, unsigned width, uint32_t *dst, size_t n);
+void bitunpack64(const uint8_t *src, uint64_t first, unsigned width, uint64_t *dst, size_t n);
+/* The same as one value at a time, which tests hold the kernels against. */
+void bitunpack64_scalar(const uint8_t *src, uint64_t first, unsigned width, uint64_t *dst, size_t n);
+
+/* Bits [first, first+n) of src as a bitmap at bits [at, at+n) of dst, whose other bits stay;
+ * the number of ones. */
+size_t bits_copy(const uint8_t *src, uint64_t first, uint64_t *dst, size_t at, size_t n);
+void bits_fill(uint64_t *dst, size_t at, size_t n);  /* with ones */
+void bits_clear(uint64_t *dst, size_t at, size_t n); /* with zeros */
+size_t bits_ones(const uint8_t *src, uint64_t first, size_t n);
+
+#endif
