@@ -20,5 +20,8 @@ fz_status ib_data_file_from_parquet(const ib_metadata *md, const ib_schema *sche
 str ib_truncate_text(str s, int32_t n);
 bool ib_truncate_text_up(str s, int32_t n, arena *a, str *out);
 bool ib_truncate_bytes_up(str s, int32_t n, arena *a, str *out);
+/* The least text or bytes above everything that begins with s; false where there is none. */
+bool ib_raise_text(str s, arena *a, str *out);
+bool ib_raise_bytes(str s, arena *a, str *out);
 
 #endif

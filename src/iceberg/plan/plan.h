@@ -21,12 +21,12 @@
 #include "iceberg/manifest/manifest.h"
 
 typedef enum ib_pred_kind {
-    IB_PRED_TRUE, IB_PRED_FALSE, /* constants */
+    IB_PRED_TRUE, IB_PRED_FALSE, IB_PRED_NULL, /* constants */
     IB_PRED_UNKNOWN,             /* anything this form can't say: every outcome is possible */
     IB_PRED_AND, IB_PRED_OR,     /* children[n] */
     IB_PRED_NOT,                 /* children[1] */
     IB_PRED_LT, IB_PRED_LE, IB_PRED_GT, IB_PRED_GE, IB_PRED_EQ, IB_PRED_NE, /* field op values[0] */
-    IB_PRED_IN,                  /* field in values[n], ascending by datum_cmp; nulls left out by the maker */
+    IB_PRED_IN,                  /* field in values[n], ascending by datum_cmp */
     IB_PRED_IS_NULL, IB_PRED_NOT_NULL,
     IB_PRED_IS_NAN,              /* unknown for null */
     IB_PRED_STARTS_WITH,         /* text: field begins with values[0] */
@@ -47,7 +47,8 @@ const ib_pred *ib_pred_and(arena *a, const ib_pred *x, const ib_pred *y); /* a N
 const ib_pred *ib_pred_or(arena *a, const ib_pred *x, const ib_pred *y);
 const ib_pred *ib_pred_not(arena *a, const ib_pred *x);
 const ib_pred *ib_pred_cmp(arena *a, ib_pred_kind kind, int32_t field_id, const datum *value); /* LT … NE, STARTS_WITH */
-const ib_pred *ib_pred_in(arena *a, int32_t field_id, uint32_t n, const datum *values); /* sorts; drops nulls */
+/* Sorts; with a null among the values the predicate is true or unknown, never false. */
+const ib_pred *ib_pred_in(arena *a, int32_t field_id, uint32_t n, const datum *values);
 const ib_pred *ib_pred_test(arena *a, ib_pred_kind kind, int32_t field_id); /* IS_NULL, NOT_NULL, IS_NAN */
 
 /* What is known of one column in a set of rows. */
