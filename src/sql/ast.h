@@ -137,6 +137,7 @@ typedef struct ast_from {
 typedef struct ast_item {
     const ast_expr *e;
     sql_ident alias;   /* name.p NULL: none */
+    str text;          /* the expression as written, white space folded: names the column where nothing better does */
 } ast_item;
 
 typedef struct ast_order {
