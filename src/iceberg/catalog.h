@@ -25,6 +25,8 @@ typedef struct ib_table {
     char *metadata_location;
     ib_metadata *md;         /* referenced */
 } ib_table;
+/* One reference; takes over the caller's reference to md, also on failure. NULL: no memory. */
+ib_table *ib_table_new(mem *m, ib_ident id, const char *metadata_location, ib_metadata *md);
 ib_table *ib_table_ref(ib_table *t);
 void ib_table_unref(ib_table *t); /* NULL allowed */
 
@@ -41,7 +43,8 @@ typedef struct ib_catalog ib_catalog;
 typedef struct ib_catalog_ops {
     const char *kind; /* "sqlite", … */
     void (*close)(ib_catalog *c);
-    /* names in the arena; parent empty: all */
+    /* Names in the arena, sorted by bytes: everything below parent at any depth (parent empty: everything),
+     * with the levels in between that were never created by themselves. */
     fz_status (*list_namespaces)(ib_catalog *c, str parent, arena *a, uint32_t *n, str **out, fz_error *err);
     fz_status (*namespace_exists)(ib_catalog *c, str ns, bool *out, fz_error *err);
     fz_status (*create_namespace)(ib_catalog *c, str ns, const ib_props *props, fz_error *err); /* FZ_EXISTS */

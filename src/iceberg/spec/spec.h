@@ -2,10 +2,16 @@
  * spec.h: the entities of the Iceberg table specification (format versions 1 and 2), a
  * structure each: schema, partition spec, sort order, snapshot, table metadata.
  *
- * Everything of one table metadata lives in one arena and is immutable once built: an update
- * makes a new ib_metadata that may share the old one's snapshots (both hold the arena
- * through ib_metadata's reference count). What the specification allows and this code doesn't
- * know is kept as JSON text and written back as it was.
+ * A table metadata is immutable once built, and an update makes a new one. Three lifetimes keep
+ * that cheap for a table that is committed to all day, and none keeps an older metadata alive:
+ *
+ *   shared     schemas, specs, orders, properties, names: one refcounted arena, passed on to the
+ *              next metadata unless the update changes one of them
+ *   snapshots  refcounted one by one; the next metadata takes references
+ *   mem        what every commit changes: pointer arrays, logs, refs
+ *
+ * What the specification allows and this code doesn't know is kept as JSON text and written back
+ * as it was.
  */
 #ifndef ICEBERG_SPEC_H
 #define ICEBERG_SPEC_H
@@ -66,7 +72,8 @@ typedef struct ib_snapshot {
     str manifest_list;          /* empty in old version 1 metadata, which is refused by name */
     int32_t schema_id;          /* -1: none */
     ib_props summary;           /* with "operation" */
-    str json;                   /* this snapshot as compact JSON text: what serialising writes */
+    str json;                   /* this snapshot as compact JSON text: what serialising writes (a parsed one's
+                                   members that nobody knows are in it) */
 } ib_snapshot;
 
 typedef struct ib_ref {
@@ -81,7 +88,7 @@ typedef struct ib_log_entry { int64_t timestamp_ms; int64_t snapshot_id; str met
 typedef struct ib_metadata {
     _Atomic int refs;
     arena mem;
-    struct ib_metadata *base;   /* the metadata whose memory this one shares; referenced; or NULL */
+    struct ib_shared *shared;   /* spec_int.h; referenced */
     int format_version;         /* 1 or 2; others are refused at parsing */
     str table_uuid, location;
     int64_t last_sequence_number, last_updated_ms;

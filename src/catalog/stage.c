@@ -1,0 +1,133 @@
+/*
+ * stage.c: see stage.h.
+ */
+#include "catalog/stage.h"
+
+#include "base/fault.h"
+#include "iceberg/update/layout.h"
+#include "io/io.h"
+
+#define NAME_MAX_BYTES 255 /* columns of PyIceberg's SqlCatalog */
+
+static fz_status stage_write(mem *m, ib_metadata *md, int64_t version, stage *out, fz_error *err)
+{
+    char uuid[UUID_TEXT];
+    arena a;
+    sbuf text;
+    fz_status st;
+    arena_init(&a, m);
+    sbuf_init(&text, m);
+    *out = (stage){.m = m, .md = md};
+    TRY_GOTO(ib_uuid_new(uuid, err));
+    const char *location = ib_metadata_location(md, version < UINT32_MAX ? (uint32_t)version : UINT32_MAX, uuid, &a);
+    ib_metadata_write(md, &text);
+    if (location) {
+        out->location_size = strlen(location) + 1;
+        out->location = mem_alloc(m, out->location_size);
+    }
+    if (!location || text.failed || !out->location) {
+        st = error_nomem(err);
+        goto out;
+    }
+    memcpy(out->location, location, out->location_size);
+    TRY_GOTO(fault_point("catalog.metadata.write", err));
+    st = io_write_all(location, m, text.p, text.n, err);
+out:
+    sbuf_free(&text);
+    arena_free(&a);
+    if (st != FZ_OK)
+        stage_free(out);
+    return st;
+}
+
+fz_status stage_commit(mem *m, const ib_commit *c, const ib_table *cur, stage *out, fz_error *err)
+{
+    ib_metadata *md;
+    *out = (stage){0};
+    TRY(ib_requirements_check(cur->md, c->n_requirements, c->requirements, err));
+    TRY(ib_metadata_apply(cur->md, cur->metadata_location, c->n_updates, c->updates, m, &md, err));
+    int64_t version = ib_metadata_version(str_of(cur->metadata_location));
+    return stage_write(m, md, version + 1, out, err);
+}
+
+fz_status stage_create(mem *m, const ib_metadata *md, stage *out, fz_error *err)
+{
+    return stage_write(m, ib_metadata_ref(md), 0, out, err);
+}
+
+void stage_free(stage *s)
+{
+    ib_metadata_unref(s->md);
+    mem_free(s->m, s->location, s->location_size);
+    *s = (stage){0};
+}
+
+void stage_discard(stage *s)
+{
+    if (s->location)
+        io_remove(s->location, NULL);
+    stage_free(s);
+}
+
+void stage_clean(const ib_metadata *old, const ib_metadata *now)
+{
+    bool on;
+    if (ib_prop_bool(&now->properties, "write.metadata.delete-after-commit.enabled", false, &on, NULL) != FZ_OK || !on)
+        return;
+    for (uint32_t i = 0; i < old->n_metadata_log; i++) {
+        str file = old->metadata_log[i].metadata_file;
+        bool kept = false;
+        for (uint32_t k = 0; k < now->n_metadata_log && !kept; k++)
+            kept = str_eq(now->metadata_log[k].metadata_file, file);
+        if (!kept)
+            io_remove(file.p, NULL);
+    }
+}
+
+/* ---- names ---- */
+
+static fz_status name_check(str name, const char *what, fz_error *err)
+{
+    if (!name.n)
+        return error_set(err, FZ_INVALID, "a %s needs a name", what);
+    if (name.n > NAME_MAX_BYTES)
+        return error_set(err, FZ_INVALID, "the name of a %s can't be longer than %d bytes", what, NAME_MAX_BYTES);
+    if (utf8_valid_prefix(name) < name.n)
+        return error_set(err, FZ_INVALID, "the name of a %s isn't UTF-8", what);
+    for (size_t i = 0; i < name.n; i++)
+        if ((unsigned char)name.p[i] < 0x20 || name.p[i] == 0x7f)
+            return error_set(err, FZ_INVALID, "the name of a %s has a control character in it", what);
+    return FZ_OK;
+}
+
+fz_status namespace_name_check(str ns, fz_error *err)
+{
+    TRY(name_check(ns, "namespace", err));
+    for (size_t i = 0; i < ns.n; i++)
+        if (ns.p[i] == '.' && (i == 0 || i + 1 == ns.n || ns.p[i + 1] == '.'))
+            return error_set(err, FZ_INVALID, "the namespace \"" STR_FMT "\" has an empty level", STR_ARG(ns));
+    return FZ_OK;
+}
+
+fz_status table_name_check(ib_ident id, fz_error *err)
+{
+    TRY(namespace_name_check(id.ns, err));
+    TRY(name_check(id.name, "table", err));
+    if (memchr(id.name.p, '.', id.name.n))
+        return error_set(err, FZ_INVALID, "the table name \"" STR_FMT "\" has a dot in it: other programs would take it for a namespace",
+                         STR_ARG(id.name));
+    return FZ_OK;
+}
+
+void folder_name(str name, sbuf *out)
+{
+    if (str_eqz(name, ".") || str_eqz(name, "..")) {
+        sbuf_add(out, "__", name.n);
+        return;
+    }
+    for (size_t i = 0; i < name.n; i++) {
+        char c = name.p[i];
+        /* '?' and '#' end the path for programs that parse locations as URLs. */
+        sbuf_addc(out, c == '/' || c == '\\' || c == '?' || c == '#' || (unsigned char)c < 0x20 ? '_' : c);
+    }
+}
