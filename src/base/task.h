@@ -15,11 +15,17 @@
  * is waited for. The waiting thread runs queued tasks of its own job itself, so a pool of 0
  * threads works (everything then runs in the waiting thread) and small statements start none.
  *
- * Rules. A task belongs to one job; its memory outlives the job_wait() that ends it. A step
- * that fails returns a status through task_fail(); the first failure of a job wins, sets the
- * cancel flag, and the job's tasks that are queued after that get no further step: their
- * `drop` is called instead (where they release what they hold). Pool threads are created on
- * the first submit that finds work for them.
+ * Rules. A task belongs to one job. The pool doesn't touch it after a step that returned DONE,
+ * nor after drop: either may free the task as its last act. A step that fails calls job_fail()
+ * and returns DONE; the first failure of a job wins, sets the
+ * cancel flag, and the job's queued and parked tasks get no further step: their `drop` is
+ * called instead (where they release what they hold). Pool threads are created when a job has
+ * a second task; its only task is left to the thread that waits for it.
+ *
+ * A wake must not reach a task that has ended. What completes a request sets its flag and calls
+ * task_wake() under one lock, and the step looks at the flag under that lock; drop takes the
+ * request's flag or callback away under it too. Memory that a request in flight still writes to
+ * is owned by the request.
  */
 #ifndef BASE_TASK_H
 #define BASE_TASK_H
@@ -39,7 +45,7 @@ struct task {
     task_result (*step)(task *t); /* called by one thread at a time */
     void (*drop)(task *t);        /* instead of a step once the job is cancelled; may be NULL */
     job *j;                       /* set by task_submit */
-    task *next;                   /* queue link, the pool's own */
+    task *next, *prev;            /* list of queued or of parked tasks, the pool's own */
     _Atomic int state;            /* the pool's own */
 };
 
@@ -63,16 +69,21 @@ struct job {
     const _Atomic bool *interrupt; /* the caller's cancel flag, polled with ours; may be NULL */
     progress prog;
     /* below: task.c's own */
-    pthread_mutex_t lock;
-    pthread_cond_t idle;
-    int outstanding;
+    pthread_cond_t change;         /* a task was queued or ended; goes with the pool's lock */
+    int sleepers, takers;          /* threads that wait for it; those in job_wait */
+    int outstanding;               /* tasks between submit and DONE */
+    struct task_list { task *head, *tail; } queued, parked;
+    job *next, *prev;              /* the pool's list of jobs that have queued tasks */
+    bool listed, failed;
     fz_error error;
 };
 
 fz_status job_init(job *j, pool *p, mem *m, const _Atomic bool *interrupt);
 void job_destroy(job *j);
 void task_submit(job *j, task *t);
-/* Queues a parked task; allowed from any thread, at any time between submit and DONE. */
+/* Queues a parked task; allowed from any thread, at any time between submit and DONE. One that
+ * is queued already stays where it is; one that runs will be queued again if it parks. So a
+ * step may run without cause, as with a condition variable: it looks again at what it waits for. */
 void task_wake(task *t);
 /* Keeps the first error of the job and cancels the rest. From any thread. */
 void job_fail(job *j, const fz_error *err);
@@ -86,8 +97,16 @@ static inline bool job_stopped(const job *j)
  * interrupt stopped it, else FZ_OK. */
 fz_status job_wait(job *j, fz_error *err);
 
+/* For a thread that waits for something else than the job's end, as the next batch of a result: runs one
+ * step of a queued task of the job; where none is queued it sleeps until one is, or ends, unless ready(ctx) says
+ * that there is nothing to wait for (called with the pool's lock: it takes none itself). What makes it true has
+ * to happen inside a step that then yields or ends. False: no task is left. */
+bool job_help(job *j, bool (*ready)(void *ctx), void *ctx);
+
 /* Calls fn(ctx, i, err) for i in [0,n), on up to pool_width threads, in no fixed order; waits;
- * returns the first failure. Runs inline for n == 1. May be nested inside a step. */
+ * returns the first failure, after which no further i is begun, and FZ_CANCELLED if the job was
+ * stopped before all were. Doesn't fail the job: that is the caller's to decide. Runs inline for
+ * n == 1. May be nested inside a step, and called without job_wait. */
 fz_status job_for(job *j, size_t n, fz_status (*fn)(void *ctx, size_t i, fz_error *err),
                   void *ctx, fz_error *err);
 
