@@ -1,0 +1,158 @@
+/*
+ * column_encode.c: the parts of a data page: definition levels, values, dictionary codes.
+ *
+ * A page of version 1, before compression:
+ *
+ *   optional columns   4 bytes length, then levels (1 = there is a value) as RLE of one bit
+ *   then               PLAIN: the values, booleans as bits
+ *                      RLE (booleans): 4 bytes length, then RLE of one bit
+ *                      RLE_DICTIONARY: 1 byte width, then RLE of codes
+ *                      DELTA_BINARY_PACKED: as delta_encode.h
+ *
+ * Each function appends to s->body at `at` and says where it ended.
+ */
+#include "base/clones.h"
+#include "codec/bitpack_encode.h"
+#include "codec/delta_encode.h"
+#include "codec/rle_encode.h"
+#include "format/parquet/column_write_int.h"
+
+codec_id codec_of(pq_codec c)
+{
+    return c == PQ_SNAPPY ? CODEC_SNAPPY : c == PQ_GZIP ? CODEC_GZIP : c == PQ_ZSTD ? CODEC_ZSTD : CODEC_NONE;
+}
+
+unsigned code_width(uint32_t n_entries, bool whole_bytes)
+{
+    unsigned w = n_entries > 1 ? bit_width_u64(n_entries - 1) : 0;
+    return !whole_bytes || w == 0 ? w : w <= 8 ? 8 : w <= 16 ? 16 : w;
+}
+
+fz_status body_room(column_scratch *s, mem *m, size_t keep, size_t want, fz_error *err)
+{
+    if (keep + want <= s->body_cap)
+        return FZ_OK;
+    size_t cap = s->body_cap * 2 > keep + want ? s->body_cap * 2 : keep + want;
+    uint8_t *p = mem_resize(m, s->body, s->body_cap, cap);
+    if (!p)
+        return error_nomem(err);
+    s->body = p;
+    s->body_cap = cap;
+    return FZ_OK;
+}
+
+static void put_le32(uint8_t *p, uint64_t v)
+{
+    for (int i = 0; i < 4; i++)
+        p[i] = (uint8_t)(v >> 8 * i);
+}
+
+fz_status encode_levels(column_writer *c, column_scratch *s, uint32_t row, uint32_t rows, bool nulls, size_t *size,
+                        fz_error *err)
+{
+    *size = 0;
+    if (c->required)
+        return FZ_OK;
+    TRY(body_room(s, c->m, 0, 4 + rle_bound(rows, 1), err));
+    size_t n = nulls ? rle_encode_bits(c->stage.valid, row, rows, s->body + 4) : rle_encode_run(1, rows, 1, s->body + 4);
+    put_le32(s->body, n);
+    *size = 4 + n;
+    return FZ_OK;
+}
+
+fz_status encode_codes(column_scratch *s, mem *m, const uint32_t *codes, size_t n, unsigned width, size_t at,
+                       size_t *size, fz_error *err)
+{
+    TRY(body_room(s, m, at, 1 + rle_bound(n, width), err));
+    s->body[at] = (uint8_t)width;
+    *size = at + 1 + rle_encode(codes, n, width, s->body + at + 1);
+    return FZ_OK;
+}
+
+/* ---- lanes ---- */
+
+static void put_lanes8(uint8_t *out, const uint64_t *lanes, size_t n)
+{
+#if __BYTE_ORDER__ == __ORDER_BIG_ENDIAN__
+    for (size_t i = 0; i < n; i++) {
+        uint64_t v = __builtin_bswap64(lanes[i]);
+        memcpy(out + 8 * i, &v, 8);
+    }
+#else
+    memcpy(out, lanes, n * 8);
+#endif
+}
+
+CLONES
+static void narrow_lanes(uint32_t *restrict out, const uint64_t *restrict lanes, size_t n)
+{
+    for (size_t i = 0; i < n; i++)
+        out[i] = (uint32_t)lanes[i];
+}
+
+static void put_lanes4(uint8_t *out, const uint64_t *lanes, size_t n)
+{
+    uint32_t tmp[256];
+    for (size_t i = 0; i < n; i += 256) {
+        size_t k = n - i < 256 ? n - i : 256;
+        narrow_lanes(tmp, lanes + i, k);
+#if __BYTE_ORDER__ == __ORDER_BIG_ENDIAN__
+        for (size_t j = 0; j < k; j++)
+            tmp[j] = __builtin_bswap32(tmp[j]);
+#endif
+        memcpy(out + i * 4, tmp, k * 4);
+    }
+}
+
+/* Booleans as a bitmap in out, in whole words. */
+static void put_bits(uint64_t *out, const uint64_t *lanes, size_t n)
+{
+    for (size_t i = 0; i < n; i += 64) {
+        size_t k = n - i < 64 ? n - i : 64;
+        uint64_t w = 0;
+        for (size_t j = 0; j < k; j++)
+            w |= (lanes[i + j] & 1) << j;
+        out[i / 64] = w;
+    }
+}
+
+static fz_status encode_bools(column_writer *c, column_scratch *s, const uint64_t *lanes, size_t n, pq_encoding enc,
+                              size_t at, size_t *size, fz_error *err)
+{
+    TRY(scratch_room(&s->packed, &s->packed_cap, (n + 63) / 64 * 8 + 8, c->m, err));
+    TRY(body_room(s, c->m, at, 4 + rle_bound(n, 1), err));
+    uint64_t *bits = (uint64_t *)s->packed;
+    put_bits(bits, lanes, n);
+    if (enc == PQ_ENC_RLE) {
+        size_t used = rle_encode_bits(bits, 0, n, s->body + at + 4);
+        put_le32(s->body + at, used);
+        *size = at + 4 + used;
+        return FZ_OK;
+    }
+#if __BYTE_ORDER__ == __ORDER_BIG_ENDIAN__
+    for (size_t i = 0; i < (n + 63) / 64; i++)
+        bits[i] = __builtin_bswap64(bits[i]);
+#endif
+    memcpy(s->body + at, bits, (n + 7) / 8);
+    *size = at + (n + 7) / 8;
+    return FZ_OK;
+}
+
+fz_status encode_lanes(column_writer *c, column_scratch *s, const uint64_t *lanes, size_t n, pq_encoding enc,
+                       size_t at, size_t *size, fz_error *err)
+{
+    if (c->physical == PQ_BOOLEAN)
+        return encode_bools(c, s, lanes, n, enc, at, size, err);
+    if (enc == PQ_ENC_DELTA_BINARY_PACKED) {
+        TRY(body_room(s, c->m, at, delta_bound(n), err));
+        *size = at + delta_encode((const int64_t *)lanes, n, c->width == 4, s->body + at);
+        return FZ_OK;
+    }
+    TRY(body_room(s, c->m, at, n * c->width, err));
+    if (c->width == 4)
+        put_lanes4(s->body + at, lanes, n);
+    else
+        put_lanes8(s->body + at, lanes, n);
+    *size = at + n * c->width;
+    return FZ_OK;
+}
