@@ -17,7 +17,7 @@ typedef struct manifest_writer {
     arena *a;                /* the caller's: what `out` of finish points to */
     const ib_partition_spec *spec;
     type *types;             /* of the partition values */
-    struct summary { bool null, nan, any; datum min, max; } *summaries;
+    struct value_summary { bool null, nan, any; datum min, max; } *summaries;
     ib_manifest_file mf;     /* counts so far */
 } manifest_writer;
 

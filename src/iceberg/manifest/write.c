@@ -61,7 +61,7 @@ fz_status manifest_writer_open(manifest_writer *w, mem *m, const ib_schema *sche
         w->types = (type *)types;
     else
         TRY(manifest_partition_types(schema, spec, NULL, a, &w->types, err));
-    w->summaries = ARENA_ARRAY(a, struct summary, spec->n + 1);
+    w->summaries = ARENA_ARRAY(a, struct value_summary, spec->n + 1);
     if (!w->summaries)
         return error_nomem(err);
     sbuf text;
@@ -133,7 +133,7 @@ static bool is_nan(const datum *d)
 static fz_status summarise(manifest_writer *w, const ib_data_file *f, fz_error *err)
 {
     for (uint32_t i = 0; i < w->spec->n; i++) {
-        struct summary *s = &w->summaries[i];
+        struct value_summary *s = &w->summaries[i];
         const datum *d = &f->partition[i];
         if (d->null) {
             s->null = true;
@@ -262,7 +262,7 @@ static fz_status finish_summaries(manifest_writer *w, fz_error *err)
     if (!w->mf.partitions)
         return error_nomem(err);
     for (uint32_t i = 0; i < w->spec->n; i++) {
-        const struct summary *s = &w->summaries[i];
+        const struct value_summary *s = &w->summaries[i];
         ib_field_summary *p = &w->mf.partitions[i];
         *p = (ib_field_summary){.contains_null = s->null, .contains_nan = s->nan, .has_lower = s->any,
                                 .has_upper = s->any};

@@ -1,7 +1,7 @@
 /*
  * layout.h: names of a table's files, and the random numbers in them.
  *
- *   data      <data path>/[<partition path>/]<task>-<n>-<uuid>.parquet   (five digits each)
+ *   data      <data path>/[<partition path>/]<task, five digits>-<n>-<uuid>.parquet
  *   manifest  <metadata path>/<uuid>-m<n>.avro
  *   list      <metadata path>/snap-<snapshot id>-<attempt>-<uuid>.avro
  *   metadata  <metadata path>/<version, five digits>-<uuid>.metadata.json

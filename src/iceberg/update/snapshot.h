@@ -12,7 +12,8 @@
  * A conflict runs them again on the newer metadata until commit.retry.total-timeout-ms has
  * passed (or commit.retry.num-retries attempts failed, where that is set). What an attempt
  * wrote is removed when it has failed for certain; after FZ_UNKNOWN the catalog is asked whether the
- * snapshot is there, and nothing is removed. Data files belong to the caller always.
+ * snapshot is there, and nothing is removed. Data files belong to the caller always, who removes them after
+ * any failure but FZ_UNKNOWN.
  *
  * REBASING. An append applies to any later state that still is the same table (uuid) and knows the
  * schema and the partition specs of its files. A replace deletes what is current when it commits,
