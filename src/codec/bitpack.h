@@ -3,7 +3,7 @@
  *
  * Value i of a sequence lies at bits [i*width, (i+1)*width) of the little-endian byte sequence.
  * Groups of eight values start at byte boundaries. The kernels load whole words, so that
- * BITPACK_SLACK bytes behind the last packed byte must be readable (BUF_PAD covers it).
+ * BITUNPACK_SLACK bytes behind the last packed byte must be readable (BUF_PAD covers it).
  */
 #ifndef CODEC_BITPACK_H
 #define CODEC_BITPACK_H
@@ -11,7 +11,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
-#define BITPACK_SLACK 64
+#define BITUNPACK_SLACK 64
 
 /* Values [first, first+n) of the sequence at src. bitunpack32: width ≤ 32; bitunpack64: ≤ 64. */
 void bitunpack32(const uint8_t *src, uint64_t first, unsigned width, uint32_t *dst, size_t n);

@@ -31,7 +31,7 @@ typedef struct delta_reader {
     uint32_t pos, mini_left;  /* in it: next value, values left */
 } delta_reader;
 
-/* BITPACK_SLACK bytes behind p + n must be readable. False: malformed header. */
+/* BITUNPACK_SLACK bytes behind p + n must be readable. False: malformed header. */
 bool delta_init(delta_reader *r, const uint8_t *p, size_t n);
 /* The next n values, modulo 2^64 or 2^32; the number that there were (fewer: malformed). */
 size_t delta_read64(delta_reader *r, int64_t *dst, size_t n);

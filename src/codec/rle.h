@@ -25,7 +25,7 @@ typedef struct rle_reader {
     uint64_t pos;            /* its next value */
 } rle_reader;
 
-/* BITPACK_SLACK bytes behind p + n must be readable. */
+/* BITUNPACK_SLACK bytes behind p + n must be readable. */
 void rle_init(rle_reader *r, const uint8_t *p, size_t n, unsigned width);
 /* Makes sure that left > 0. False: no more runs, or a malformed one. */
 bool rle_run(rle_reader *r);

@@ -19,7 +19,7 @@ import pytest
 pa = pytest.importorskip("pyarrow")
 import pyarrow.parquet as pq  # noqa: E402
 
-DUMP = os.environ.get("FRAZIL_PQ_DUMP", "build/tests/pq_dump")
+DUMP = os.environ.get("FRAZIL_PQ_DUMP", "build/format_pq_dump")
 DATA = os.environ.get("FRAZIL_SHARED_DATA", "../shared/data")
 decimal.getcontext().prec = 80
 

@@ -516,7 +516,7 @@ static void form_codes(reading *r)
 {
     if (r->form == FORM_CODES)
         return;
-    if (r->form == FORM_NOTHING) {
+    if (r->form == FORM_NOTHING || r->nruns == 0) {
         memset(r->codes, 0, r->done * sizeof *r->codes);
     } else { /* RUNS: from the back, since a run's rows start no earlier than its own place */
         for (uint32_t i = r->nruns; i-- > 0;) {
