@@ -2,12 +2,16 @@
  * bridge.h: batches to and from the Arrow C data interface.
  *
  * Export hands out Arrow-layout arrays: bool as bits, decimals as decimal128, date32,
- * time64[us], timestamp[us] with "UTC" where zoned, text as utf8 (large_utf8 where a batch's
- * bytes pass 2 GB), binary likewise, uuid and fixed as fixed_size_binary. An exported array owns its
- * memory and may be released from any thread. DICT and RLE vectors are flattened.
+ * time64[us], timestamp[us] with "UTC" where zoned, text as utf8, binary likewise (a batch with
+ * more than 2 GB of either is refused with FZ_LIMIT), uuid and fixed as fixed_size_binary. An
+ * exported array owns its memory and may be released from any thread. DICT and RLE vectors are
+ * flattened.
  *
  * Import takes ownership of the array (its release is called when the batch lets go) and is
- * zero-copy where the layouts agree.
+ * zero-copy where the layouts agree. It also takes what others hand out for the same types:
+ * integers of all widths (uint64 becomes decimal(20,0)), half floats, decimals of 32 and 64
+ * bits, large and view text, date64, times of all units (one that isn't a whole number of
+ * microseconds is FZ_VALUE, never rounded), and dictionaries.
  */
 #ifndef ARROW_BRIDGE_H
 #define ARROW_BRIDGE_H
@@ -24,9 +28,11 @@ fz_status bridge_export_batch(const row_schema *s, const batch *b, mem *m, struc
 /* Columns of a "+s" schema; names and nested types in the arena. An Arrow type that has no
  * counterpart is FZ_UNSUPPORTED, naming column and format string. */
 fz_status bridge_import_schema(const struct ArrowSchema *in, arena *a, row_schema *out, fz_error *err);
-/* Moves the array into a batch (initialised; reset first); rows may be more than BATCH_ROWS:
- * the caller slices. in->release is NULL afterwards, on success and on failure. Offsets,
- * lengths and buffer counts are checked; contents of buffers can't be. */
-fz_status bridge_import_batch(const row_schema *s, struct ArrowArray *in, batch *out, fz_error *err);
+/* Moves the array into a batch (initialised; reset first), reading it as `schema` lays it out:
+ * the same that bridge_import_schema was given. Rows may be more than BATCH_ROWS: the caller
+ * slices. in->release is NULL afterwards, on success and on failure. Counts, offsets, codes and
+ * UTF-8 are checked; sizes of buffers can't be. Nested columns are FZ_UNSUPPORTED. */
+fz_status bridge_import_rows(const struct ArrowSchema *schema, struct ArrowArray *in, batch *out,
+                             fz_error *err);
 
 #endif
