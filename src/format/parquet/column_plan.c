@@ -19,8 +19,8 @@
 
 #include <math.h>
 
-#define NS_PRICE         0.2  /* bytes that a nanosecond per value is worth */
-#define ZSTD_NS_PER_BYTE 0.7  /* of uncompressed data, decoding */
+#define NS_PRICE         0.1  /* bytes that a nanosecond is worth: 100 MB/s of storage per core */
+#define ZSTD_NS_PER_BYTE 0.9  /* of uncompressed data, decoding */
 #define ZSTD_MUST_SAVE   0.9
 #define TRIAL_BYTES_MIN  256  /* compressing less is not worth the try */
 #define TRIAL_BYTES_MAX  (256 * 1024)
@@ -88,12 +88,15 @@ static fz_status weigh_dict(column_writer *c, column_scratch *s, const uint32_t 
     size_t size;
     unsigned now = code_width(all, false), then = code_width((uint32_t)entries, false);
     TRY(encode_codes(s, c->m, codes, n, now, 0, &size, err));
-    double raw = (double)size / n * (now ? (double)then / now : 1);
-    double fixed = entries * entry_bytes / (rows > n ? rows : n);
-    TRY(weigh(c, s, size, raw, fixed, 0.5, false, best, err));
+    /* A dictionary that still grows tends to cost more than it promises. Few bytes per value are
+     * runs, which readers hand on as such. */
+    double doubt = 1 + 0.3 * (all > half ? log2(all / half) : 0);
+    double raw = (double)size / n * (now ? (double)then / now : 1) * doubt;
+    double fixed = entries * entry_bytes / (rows > n ? rows : n), ns = raw < 0.2 ? 0.05 + 2 * raw : 0.5;
+    TRY(weigh(c, s, size, raw, fixed, ns, false, best, err));
     if (now > 1 && now < 16 && now != 8 && code_width(all, true) == code_width((uint32_t)entries, true)) {
         TRY(encode_codes(s, c->m, codes, n, code_width(all, true), 0, &size, err));
-        TRY(weigh(c, s, size, (double)size / n, fixed, 0.5, true, best, err));
+        TRY(weigh(c, s, size, (double)size / n * doubt, fixed, ns, true, best, err));
     }
     return FZ_OK;
 }
@@ -154,7 +157,7 @@ static fz_status decide_lanes(column_writer *c, column_scratch *s, bool whole, d
         best = delta;
         c->plan.plain = c->physical == PQ_BOOLEAN ? PQ_ENC_RLE : PQ_ENC_DELTA_BINARY_PACKED;
     }
-    c->plan.plain_bytes_per_value = best.bytes;
+    c->plan.plain_cost = best.cost;
     if (dict.valid && dict.cost < best.cost) {
         best = dict;
         c->plan.dict = true;
@@ -191,7 +194,7 @@ static fz_status decide_text(column_writer *c, column_scratch *s, bool whole, do
     TRY(weigh(c, s, size, raw, 0, 3, false, &plain, err));
 
     option best = plain;
-    c->plan.plain_bytes_per_value = plain.bytes;
+    c->plan.plain_cost = plain.cost;
     if (dict.valid) {
         /* The entries of the dictionary page shrink as text does. */
         double fixed = (double)d->blob_n / n;
@@ -224,7 +227,7 @@ fz_status column_decide(column_writer *c, column_scratch *s, bool whole, fz_erro
         c->plan.dict = g->values > 1;
         c->plan.plain = c->kind == BOUND_INT && c->plan.dict ? PQ_ENC_DELTA_BINARY_PACKED : PQ_ENC_PLAIN;
         c->plan.bytes_per_value = 0.01;
-        c->plan.plain_bytes_per_value = c->width;
+        c->plan.plain_cost = c->width;
         c->plan.known = !whole;
     } else {
         if (c->bytes)

@@ -357,7 +357,7 @@ static fz_status lanes_by_dict(column_writer *c, column_scratch *s, const uint64
         codes[i] = codes[0];
     TRY(page_of_codes(c, s, codes, n, at, size, c->ld.n, err));
     double cost = (double)(*size - at) + (double)(c->ld.n - before) * c->width;
-    c->poor_pages = cost > c->plan.plain_bytes_per_value * n + 64 ? c->poor_pages + 1 : 0;
+    c->poor_pages = cost > c->plan.plain_cost * n + 64 ? c->poor_pages + 1 : 0;
     if (c->poor_pages >= POOR_PAGES)
         give_up_dict(c);
     *done = true;

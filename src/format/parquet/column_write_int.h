@@ -151,7 +151,7 @@ typedef struct column_plan {
     pq_codec codec;
     bool whole_bytes;     /* codes are padded to 8 or 16 bits, since they compress better so */
     double bytes_per_value; /* what the sample promised; 0: not known */
-    double plain_bytes_per_value; /* the same without a dictionary */
+    double plain_cost;    /* of a value without a dictionary, time included */
 } column_plan;
 
 typedef struct column_stage {
