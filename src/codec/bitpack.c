@@ -40,16 +40,6 @@ static inline uint64_t unpack_one(const uint8_t *src, uint64_t i, unsigned width
     return v & width_mask(width);
 }
 
-void bitunpack64_scalar(const uint8_t *src, uint64_t first, unsigned width, uint64_t *dst, size_t n)
-{
-    if (width == 0) {
-        memset(dst, 0, n * sizeof *dst);
-        return;
-    }
-    for (size_t i = 0; i < n; i++)
-        dst[i] = unpack_one(src, first + i, width);
-}
-
 #if SIMD_X86
 
 /* 16 values a step, in lanes of 32 bits. */
@@ -158,61 +148,69 @@ __attribute__((target("avx2"))) static size_t unpack64_avx2(const uint8_t *src, 
 #define LANE32_WIDTH 25
 #define LANE64_WIDTH 57
 
-static size_t unpack32_simd(const uint8_t *src, unsigned width, uint32_t *dst, size_t n)
+static size_t unpack32_isa(bitunpack_isa isa, const uint8_t *src, unsigned width, uint32_t *dst, size_t n)
 {
-    if (width > LANE32_WIDTH || n < 16)
+    if (width > LANE32_WIDTH || n < 16 || isa == BITUNPACK_SCALAR)
         return 0;
-    if (__builtin_cpu_supports("avx512vbmi") && __builtin_cpu_supports("avx512bw"))
-        return unpack32_avx512(src, width, dst, n);
-    if (__builtin_cpu_supports("avx2"))
-        return unpack32_avx2(src, width, dst, n);
-    return 0;
+    return isa == BITUNPACK_AVX512 ? unpack32_avx512(src, width, dst, n) : unpack32_avx2(src, width, dst, n);
 }
 
-static size_t unpack64_simd(const uint8_t *src, unsigned width, uint64_t *dst, size_t n)
+static size_t unpack64_isa(bitunpack_isa isa, const uint8_t *src, unsigned width, uint64_t *dst, size_t n)
 {
-    if (width > LANE64_WIDTH || n < 16)
+    if (width > LANE64_WIDTH || n < 16 || isa == BITUNPACK_SCALAR)
         return 0;
+    return isa == BITUNPACK_AVX512 ? unpack64_avx512(src, width, dst, n) : unpack64_avx2(src, width, dst, n);
+}
+
+bitunpack_isa bitunpack_best(void)
+{
     if (__builtin_cpu_supports("avx512vbmi") && __builtin_cpu_supports("avx512bw"))
-        return unpack64_avx512(src, width, dst, n);
-    if (__builtin_cpu_supports("avx2"))
-        return unpack64_avx2(src, width, dst, n);
-    return 0;
+        return BITUNPACK_AVX512;
+    return __builtin_cpu_supports("avx2") ? BITUNPACK_AVX2 : BITUNPACK_SCALAR;
 }
 
 #else
-static size_t unpack32_simd(const uint8_t *src, unsigned width, uint32_t *dst, size_t n) { return 0; }
-static size_t unpack64_simd(const uint8_t *src, unsigned width, uint64_t *dst, size_t n) { return 0; }
+
+static size_t unpack32_isa(bitunpack_isa isa, const uint8_t *src, unsigned width, uint32_t *dst, size_t n) { return 0; }
+static size_t unpack64_isa(bitunpack_isa isa, const uint8_t *src, unsigned width, uint64_t *dst, size_t n) { return 0; }
+bitunpack_isa bitunpack_best(void) { return BITUNPACK_SCALAR; }
+
 #endif
+
+/* Values up to the next byte boundary and those behind the last whole step one by one. */
+#define UNPACK(KERNEL, T)                                                              \
+    do {                                                                               \
+        size_t i = 0;                                                                  \
+        if (width == 0) {                                                              \
+            memset(dst, 0, n * sizeof *dst);                                           \
+            return;                                                                    \
+        }                                                                              \
+        for (; i < n && (first + i) % 8; i++)                                          \
+            dst[i] = (T)unpack_one(src, first + i, width);                             \
+        if (i < n)                                                                     \
+            i += KERNEL(isa, src + (first + i) / 8 * width, width, dst + i, n - i);    \
+        for (; i < n; i++)                                                             \
+            dst[i] = (T)unpack_one(src, first + i, width);                             \
+    } while (0)
+
+void bitunpack32_with(bitunpack_isa isa, const uint8_t *src, uint64_t first, unsigned width, uint32_t *dst, size_t n)
+{
+    UNPACK(unpack32_isa, uint32_t);
+}
+
+void bitunpack64_with(bitunpack_isa isa, const uint8_t *src, uint64_t first, unsigned width, uint64_t *dst, size_t n)
+{
+    UNPACK(unpack64_isa, uint64_t);
+}
 
 void bitunpack32(const uint8_t *src, uint64_t first, unsigned width, uint32_t *dst, size_t n)
 {
-    if (width == 0) {
-        memset(dst, 0, n * sizeof *dst);
-        return;
-    }
-    size_t i = 0;
-    for (; i < n && (first + i) % 8; i++)
-        dst[i] = (uint32_t)unpack_one(src, first + i, width);
-    if (i < n)
-        i += unpack32_simd(src + (first + i) / 8 * width, width, dst + i, n - i);
-    for (; i < n; i++)
-        dst[i] = (uint32_t)unpack_one(src, first + i, width);
+    bitunpack32_with(bitunpack_best(), src, first, width, dst, n);
 }
 
 void bitunpack64(const uint8_t *src, uint64_t first, unsigned width, uint64_t *dst, size_t n)
 {
-    if (width == 0) {
-        memset(dst, 0, n * sizeof *dst);
-        return;
-    }
-    size_t i = 0;
-    for (; i < n && (first + i) % 8; i++)
-        dst[i] = unpack_one(src, first + i, width);
-    if (i < n)
-        i += unpack64_simd(src + (first + i) / 8 * width, width, dst + i, n - i);
-    for (; i < n; i++)
-        dst[i] = unpack_one(src, first + i, width);
+    bitunpack64_with(bitunpack_best(), src, first, width, dst, n);
 }
 
 /* ---- bits ---- */

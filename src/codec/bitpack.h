@@ -16,8 +16,11 @@
 /* Values [first, first+n) of the sequence at src. bitunpack32: width ≤ 32; bitunpack64: ≤ 64. */
 void bitunpack32(const uint8_t *src, uint64_t first, unsigned width, uint32_t *dst, size_t n);
 void bitunpack64(const uint8_t *src, uint64_t first, unsigned width, uint64_t *dst, size_t n);
-/* The same as one value at a time, which tests hold the kernels against. */
-void bitunpack64_scalar(const uint8_t *src, uint64_t first, unsigned width, uint64_t *dst, size_t n);
+/* The same with the kernels of one instruction set, which must be at most the best one. */
+typedef enum bitunpack_isa { BITUNPACK_SCALAR, BITUNPACK_AVX2, BITUNPACK_AVX512 } bitunpack_isa;
+bitunpack_isa bitunpack_best(void);
+void bitunpack32_with(bitunpack_isa isa, const uint8_t *src, uint64_t first, unsigned width, uint32_t *dst, size_t n);
+void bitunpack64_with(bitunpack_isa isa, const uint8_t *src, uint64_t first, unsigned width, uint64_t *dst, size_t n);
 
 /* Bits [first, first+n) of src as a bitmap at bits [at, at+n) of dst, whose other bits stay;
  * the number of ones. */
