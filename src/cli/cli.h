@@ -1,0 +1,46 @@
+/*
+ * cli.h: the command's parts: options (options.c), progress bar and output (term.c), sub-commands (main.c).
+ * The command is a door: it knows the library by frazil/frazil.h alone.
+ */
+#ifndef CLI_H
+#define CLI_H
+
+#include <frazil/frazil.h>
+#include <stdbool.h>
+#include <stdio.h>
+
+enum { EXIT_FINE = 0, EXIT_FAILED = 1, EXIT_USAGE = 2, EXIT_INTERRUPTED = 130 };
+
+#define MAX_OPTIONS 256
+
+typedef struct cli {
+    const char *command;        /* "load", … */
+    const char **args;          /* what isn't an option */
+    size_t n_args;
+    const char *lake, *file, *format;
+    bool help, version, timing, quiet, yes, purge, no_progress;
+    int64_t max_rows;           /* -1: by default */
+    fz_option runtime[8], lake_options[8], load[MAX_OPTIONS];
+    size_t n_runtime, n_lake, n_load;
+} cli;
+
+/* Fills c from the arguments; a message on stderr and false for a wrong one. */
+bool cli_parse(cli *c, int argc, char **argv);
+void cli_help(const char *command, FILE *out);
+bool cli_known(const char *command);
+void cli_suggest(const char *word);
+
+/* ---- terminal ---- */
+
+typedef struct progress_bar progress_bar;
+/* Draws on stderr until stopped, when that is a terminal and the work takes longer than a moment. NULL: nothing is drawn. */
+progress_bar *progress_start(fz_session *s, const char *what);
+void progress_stop(progress_bar *p);
+
+int term_width(void); /* of stdout; 0: not a terminal */
+int write_stdout(void *ctx, const char *text, size_t n);
+int write_stderr(void *ctx, const char *text, size_t n);
+void format_count(char out[32], int64_t n); /* 1,234,567 */
+double now_seconds(void);
+
+#endif

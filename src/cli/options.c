@@ -1,0 +1,316 @@
+/* options.c: the command line: one table of options, from which parsing, help and suggestions come. */
+#include "cli/cli.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+typedef enum kind { FLAG, VALUE } kind;
+typedef struct option {
+    const char *name, *value;   /* value: how it is called in help, or NULL for a flag */
+    const char *commands;       /* sub-commands it belongs to, or "" for all */
+    const char *help;
+} option;
+
+static const option options[] = {
+    {"lake", "DIR", "", "the lake's directory (default: $FRAZIL_LAKE, else ./lake)"},
+    {"set", "KEY=VALUE", "", "a setting of the lake, as catalog-name=NAME (repeatable)"},
+    {"read-only", NULL, "", "never write to the lake"},
+    {"threads", "N", "", "how many threads work (default: all processors)"},
+    {"memory-limit", "SIZE", "", "bytes, or with k, M, G (default: half of the memory)"},
+    {"temp-dir", "DIR", "", "for temporary files (default: $TMPDIR, else /var/tmp)"},
+    {"quiet", NULL, "", "no notices, no summary, no progress bar"},
+    {"no-progress", NULL, "", "no progress bar"},
+    {"help", NULL, "", "this text"},
+    {"version", NULL, "", "the version"},
+
+    {"format", "FORMAT", "sql ls inspect load", "table (default), csv or json"},
+    {"max-rows", "N", "sql ls inspect", "rows a table shows, 0: all (default: 100 on a terminal)"},
+    {"timing", NULL, "sql load", "print the time each statement took, on standard error"},
+    {"file", "FILE", "sql", "read statements from a file, - is standard input (short: -f)"},
+
+    {"replace", NULL, "load", "the rows replace what the table held"},
+    {"dry-run", NULL, "load", "show the columns and types, load nothing"},
+    {"partition-by", "LIST", "load", "partition a new table: month(ts), bucket(16, id), region"},
+    {"property", "K=V", "load", "a property of a new table (repeatable)"},
+    {"add-columns", NULL, "load", "add columns that the table lacks"},
+    {"source-format", "NAME", "load", "csv or parquet (default: detected)"},
+    {"compression", "NAME", "load", "none, gzip or zstd (default: detected)"},
+    {"types", "COL:TYPE", "load", "a column's type, as hs9:varchar,price:decimal(9,2) (repeatable)"},
+    {"null", "TEXT", "load", "text that stands for NULL, instead of NA, NULL, nan, … (repeatable)"},
+    {"strict", NULL, "load", "fail where a type would have to be widened or a row is short"},
+    {"on-error", "WHAT", "load", "skip or fail (default) at rows that can't be read"},
+    {"reject-file", "FILE", "load", "where skipped rows go, as line,reason,text"},
+    {"delimiter", "C", "load", "between fields (default: detected); tab for a tab"},
+    {"quote", "C", "load", "around fields, or none"},
+    {"escape", "C", "load", "before a quote inside quotes, or none (then it is doubled)"},
+    {"comment", "C", "load", "starts a line that is skipped, or none"},
+    {"header", "BOOL", "load", "whether the first line has the names (default: detected)"},
+    {"spool-limit", "SIZE", "load", "how much of standard input is kept for a second reading"},
+    {"sample-bytes", "SIZE", "load", "how much text types are inferred from"},
+
+    {"purge", NULL, "drop", "remove the table's files, too"},
+    {"yes", NULL, "drop", "don't ask"},
+};
+#define N_OPTIONS (sizeof options / sizeof options[0])
+
+static const struct { const char *name, *args, *help, *more; } commands[] = {
+    {"load", "FILE... TABLE", "load CSV or Parquet files into a table, which is made if it is missing",
+     "Files may be compressed (gzip, zstd); - is standard input. Everything is one commit.\n\n"
+     "  frazil load trade.csv trade\n"
+     "  frazil load 2020-*.csv.gz sales --partition-by 'month(sold_at)' --types zip:varchar\n"
+     "  curl -s https://… | frazil load - default.t --source-format csv\n"},
+    {"sql", "[\"STATEMENT; …\"]", "run SQL statements: the argument, --file, or standard input",
+     "  frazil sql \"SELECT ym, sum(Value) FROM trade WHERE exp_imp = 1 GROUP BY ym ORDER BY ym\"\n"
+     "  frazil sql \"SELECT * FROM 'flights.csv' LIMIT 5\"\n"
+     "  frazil sql -f report.sql --format csv > report.csv\n"},
+    {"ls", "[NAMESPACE]", "list tables", ""},
+    {"inspect", "TABLE", "show what a table is made of: schema, partitions, snapshots, files", ""},
+    {"drop", "TABLE", "drop a table, after asking; its files stay unless --purge is given", ""},
+};
+#define N_COMMANDS (sizeof commands / sizeof commands[0])
+
+bool cli_known(const char *command)
+{
+    for (size_t i = 0; i < N_COMMANDS; i++)
+        if (strcmp(command, commands[i].name) == 0)
+            return true;
+    return false;
+}
+
+static bool belongs(const option *o, const char *command)
+{
+    size_t n = strlen(command);
+    for (const char *p = o->commands; (p = strstr(p, command)); p += n)
+        if ((p == o->commands || p[-1] == ' ') && (p[n] == 0 || p[n] == ' '))
+            return true;
+    return false;
+}
+
+static void help_options(const char *command, FILE *out)
+{
+    for (size_t i = 0; i < N_OPTIONS; i++) {
+        const option *o = &options[i];
+        if (command ? !belongs(o, command) : *o->commands != 0)
+            continue;
+        char left[40];
+        snprintf(left, sizeof left, "--%s%s%s", o->name, o->value ? " " : "", o->value ? o->value : "");
+        fprintf(out, "  %-24s %s\n", left, o->help);
+    }
+}
+
+void cli_help(const char *command, FILE *out)
+{
+    for (size_t i = 0; command && i < N_COMMANDS; i++) {
+        if (strcmp(command, commands[i].name) != 0)
+            continue;
+        fprintf(out, "frazil %s %s\n%s\n\n%s%sOptions\n", command, commands[i].args, commands[i].help, commands[i].more,
+                *commands[i].more ? "\n" : "");
+        help_options(command, out);
+        fprintf(out, "\nGlobal options\n");
+        help_options(NULL, out);
+        return;
+    }
+    fprintf(out, "frazil: Apache Iceberg tables in one command\n\n"
+                 "  frazil load trade.csv trade                          a CSV file becomes a table in ./lake\n"
+                 "  frazil sql \"SELECT count(*) FROM trade\"              and answers a question\n\nCommands\n");
+    for (size_t i = 0; i < N_COMMANDS; i++) {
+        char left[40];
+        snprintf(left, sizeof left, "%s %s", commands[i].name, commands[i].args);
+        fprintf(out, "  %-24s %s\n", left, commands[i].help);
+    }
+    fprintf(out, "\nGlobal options (before or after the command)\n");
+    help_options(NULL, out);
+    fprintf(out, "\nfrazil COMMAND --help tells more. Exit status: 0 done, 1 failed, 2 wrong usage, 130 interrupted.\n");
+}
+
+/* Edit distance, small words only. */
+static int distance(const char *a, const char *b)
+{
+    int row[64];
+    int n = (int)strlen(b);
+    if (n > 60 || strlen(a) > 60)
+        return 99;
+    for (int j = 0; j <= n; j++)
+        row[j] = j;
+    for (int i = 1; a[i - 1]; i++) {
+        int diag = row[0];
+        row[0] = i;
+        for (int j = 1; j <= n; j++) {
+            int up = row[j], best = diag + (a[i - 1] != b[j - 1]);
+            if (up + 1 < best)
+                best = up + 1;
+            if (row[j - 1] + 1 < best)
+                best = row[j - 1] + 1;
+            diag = up;
+            row[j] = best;
+        }
+    }
+    return row[n];
+}
+
+void cli_suggest(const char *word)
+{
+    const char *best = NULL;
+    int d = 3;
+    for (size_t i = 0; i < N_COMMANDS; i++) {
+        int x = distance(word, commands[i].name);
+        if (x < d) {
+            d = x;
+            best = commands[i].name;
+        }
+    }
+    if (best)
+        fprintf(stderr, "hint: did you mean \"frazil %s\"?\n", best);
+    else
+        fprintf(stderr, "hint: frazil --help lists the commands\n");
+}
+
+static const option *find_option(const char *name, size_t n)
+{
+    for (size_t i = 0; i < N_OPTIONS; i++)
+        if (strlen(options[i].name) == n && memcmp(options[i].name, name, n) == 0)
+            return &options[i];
+    return NULL;
+}
+
+static void unknown_option(const char *arg)
+{
+    const char *best = NULL;
+    int d = 4;
+    for (size_t i = 0; i < N_OPTIONS; i++) {
+        int x = distance(arg + 2, options[i].name);
+        if (x < d) {
+            d = x;
+            best = options[i].name;
+        }
+    }
+    fprintf(stderr, "frazil: unknown option %s\n", arg);
+    if (best)
+        fprintf(stderr, "hint: did you mean --%s?\n", best);
+}
+
+static bool parse_count(const char *s, int64_t *out)
+{
+    if (!*s || strlen(s) > 12)
+        return false;
+    *out = 0;
+    for (; *s; s++) {
+        if (*s < '0' || *s > '9')
+            return false;
+        *out = *out * 10 + (*s - '0');
+    }
+    return true;
+}
+
+static bool set_lake_option(cli *c, char *kv)
+{
+    char *eq = strchr(kv, '=');
+    if (!eq || eq == kv || c->n_lake == 8) {
+        fprintf(stderr, "frazil: --set takes KEY=VALUE, not \"%s\"\n", kv);
+        return false;
+    }
+    *eq = 0;
+    c->lake_options[c->n_lake++] = (fz_option){kv, eq + 1};
+    return true;
+}
+
+static bool apply(cli *c, const option *o, char *value)
+{
+    const char *n = o->name;
+    if (strcmp(n, "lake") == 0)
+        c->lake = value;
+    else if (strcmp(n, "set") == 0)
+        return set_lake_option(c, value);
+    else if (strcmp(n, "read-only") == 0 && c->n_lake < 8)
+        c->lake_options[c->n_lake++] = (fz_option){"read-only", "true"};
+    else if (strcmp(n, "threads") == 0 || strcmp(n, "memory-limit") == 0 || strcmp(n, "temp-dir") == 0) {
+        if (c->n_runtime < 8)
+            c->runtime[c->n_runtime++] = (fz_option){n, value};
+    } else if (strcmp(n, "quiet") == 0)
+        c->quiet = c->no_progress = true;
+    else if (strcmp(n, "no-progress") == 0)
+        c->no_progress = true;
+    else if (strcmp(n, "help") == 0)
+        c->help = true;
+    else if (strcmp(n, "version") == 0)
+        c->version = true;
+    else if (strcmp(n, "timing") == 0)
+        c->timing = true;
+    else if (strcmp(n, "purge") == 0)
+        c->purge = true;
+    else if (strcmp(n, "yes") == 0)
+        c->yes = true;
+    else if (strcmp(n, "file") == 0)
+        c->file = value;
+    else if (strcmp(n, "max-rows") == 0) {
+        if (!parse_count(value, &c->max_rows)) {
+            fprintf(stderr, "frazil: --max-rows takes a number, not \"%s\"\n", value);
+            return false;
+        }
+    } else if (strcmp(n, "format") == 0) {
+        if (strcmp(value, "table") != 0 && strcmp(value, "csv") != 0 && strcmp(value, "json") != 0) {
+            fprintf(stderr, "frazil: --format is table, csv or json, not \"%s\"\n", value);
+            return false;
+        }
+        c->format = value;
+    } else if (c->n_load < MAX_OPTIONS)
+        c->load[c->n_load++] = (fz_option){n, value ? value : "true"};
+    return true;
+}
+
+bool cli_parse(cli *c, int argc, char **argv)
+{
+    const option *used[MAX_OPTIONS];
+    size_t n_used = 0;
+    bool only_args = false;
+    *c = (cli){.max_rows = -1};
+    c->args = calloc((size_t)argc + 1, sizeof *c->args);
+    if (!c->args)
+        return false;
+    for (int i = 1; i < argc; i++) {
+        char *a = argv[i];
+        if (only_args || a[0] != '-' || a[1] == 0) {
+            if (!c->command)
+                c->command = a;
+            else
+                c->args[c->n_args++] = a;
+            continue;
+        }
+        if (strcmp(a, "--") == 0) {
+            only_args = true;
+            continue;
+        }
+        static char help[] = "--help", file[] = "--file", quiet[] = "--quiet", version[] = "--version";
+        if (a[1] != '-' && a[2] == 0)
+            a = a[1] == 'h' ? help : a[1] == 'f' ? file : a[1] == 'q' ? quiet : a[1] == 'V' ? version : a;
+        char *eq = a[1] == '-' ? strchr(a, '=') : NULL;
+        size_t n = eq ? (size_t)(eq - a) - 2 : strlen(a) - 2;
+        const option *o = a[1] == '-' ? find_option(a + 2, n) : NULL;
+        if (!o) {
+            unknown_option(a);
+            return false;
+        }
+        char *value = eq ? eq + 1 : NULL;
+        if (!o->value && eq) {
+            fprintf(stderr, "frazil: --%s takes no value\n", o->name);
+            return false;
+        }
+        if (o->value && !eq) {
+            if (i + 1 == argc) {
+                fprintf(stderr, "frazil: --%s needs a value: --%s %s\n", o->name, o->name, o->value);
+                return false;
+            }
+            value = argv[++i];
+        }
+        if (n_used < MAX_OPTIONS)
+            used[n_used++] = o;
+        if (!apply(c, o, value))
+            return false;
+    }
+    for (size_t i = 0; i < n_used; i++)
+        if (c->command && cli_known(c->command) && *used[i]->commands && !belongs(used[i], c->command)) {
+            fprintf(stderr, "frazil: --%s is not an option of %s (it belongs to: %s)\n", used[i]->name, c->command, used[i]->commands);
+            return false;
+        }
+    return true;
+}

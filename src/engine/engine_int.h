@@ -1,0 +1,191 @@
+/*
+ * engine_int.h: what stands behind the handles of frazil.h.
+ *
+ *   fz_runtime   threads, budget, caches of footers and manifests; shared, reference counted
+ *   fz_lake      a catalog and the tables loaded from it last; shared by sessions
+ *   fz_session   current namespace, settings, the interrupt flag; one statement at a time
+ *   fz_result    one statement's outcome; a query that is still running, or a tag
+ *
+ * A statement runs in these steps: parse, bind (names resolved through resolve.c, which pins each table's
+ * state), run, and for a write: finish the data files, commit, forget.
+ */
+#ifndef ENGINE_INT_H
+#define ENGINE_INT_H
+
+#include "base/hash.h"
+#include "base/log.h"
+#include "base/runtime.h"
+#include "base/task.h"
+#include "engine/footer_cache.h"
+#include "exec/plan.h"
+#include "iceberg/catalog.h"
+#include "iceberg/manifest/cache.h"
+#include "sql/sql.h"
+
+#include <time.h>
+
+#include <frazil/frazil.h>
+
+struct fz_runtime {
+    _Atomic int refs;
+    runtime *rt;
+    footer_cache *footers;
+    ib_manifest_cache *manifests;
+    char *temp_dir;          /* option, or NULL: $TMPDIR, else /var/tmp */
+};
+
+#define LAKE_TABLES 256 /* loaded tables that a lake remembers */
+
+struct fz_lake {
+    _Atomic int refs;
+    fz_runtime *rt;
+    mem *m;                  /* the runtime's */
+    char *dir;               /* absolute */
+    char *catalog_name;      /* option, or NULL */
+    bool read_only;
+    int64_t lock_timeout_ms;
+    pthread_mutex_t lock;    /* guards what follows */
+    ib_catalog *catalog;     /* NULL: the directory isn't a lake yet */
+    ib_table *tables[LAKE_TABLES];
+    uint32_t n_tables, next_table;
+};
+
+struct fz_session {
+    fz_lake *lake;
+    mem m;                   /* what its statements use; child of the runtime's */
+    char *ns;                /* current namespace */
+    fz_notice_fn notice;
+    void *notice_ctx;
+    pthread_mutex_t lock;    /* guards progress and serialises notices */
+    const progress *running; /* of the running statement, or NULL */
+    fz_progress last;
+    _Atomic bool interrupt;
+    logger log;              /* calls notice */
+};
+
+typedef struct statement statement;
+
+struct fz_result {
+    fz_session *s;
+    const char *tag;
+    int64_t affected;        /* -1: none */
+    statement *st;           /* the query behind the rows; NULL: there are none */
+    row_schema schema;       /* of the rows; in st's plan */
+    batch cur;
+    bool ahead;              /* cur holds a batch that wasn't handed out yet */
+    bool end;
+};
+
+/* ---- lakes ---- */
+
+/* The catalog; NULL in *out where the directory is no lake yet and `create` is false. */
+fz_status lake_catalog(fz_lake *l, bool create, ib_catalog **out, fz_error *err);
+/* The newest state of a table; one reference. FZ_NOT_FOUND. Costs no file where the table hasn't changed. */
+fz_status lake_table(fz_lake *l, ib_ident id, ib_table **out, fz_error *err);
+/* Remembers a state that a commit gave. */
+void lake_remember(fz_lake *l, ib_table *t);
+void lake_forget(fz_lake *l, ib_ident id);
+
+/* ---- sessions ---- */
+
+void session_notice(fz_session *s, const char *fmt, ...) __attribute__((format(printf, 2, 3)));
+/* Makes the job's progress the session's, until session_idle. */
+void session_running(fz_session *s, const progress *p);
+void session_idle(fz_session *s);
+/* What a table name means: namespace and name in the arena, as stored where the table exists (unquoted parts may differ from
+ * it in case; several candidates are FZ_INVALID, 42702). *t receives a reference, NULL where there is no such table. */
+fz_status session_find_table(fz_session *s, const sql_name *name, arena *a, ib_ident *id, ib_table **t, fz_error *err);
+/* The same for a namespace. */
+fz_status session_find_namespace(fz_session *s, const sql_name *name, arena *a, str *out, bool *exists, fz_error *err);
+/* FZ_NOT_FOUND (42P01) at the name's position, with the nearest tables as the hint. */
+fz_status session_no_table(fz_session *s, const sql_name *name, fz_error *err);
+/* Makes the namespace if it is missing and may be made on the way (`any`, or it is "default"); else FZ_NOT_FOUND (3F000). */
+fz_status session_need_namespace(fz_session *s, str ns, bool any, fz_error *err);
+
+/* ---- statements (statement.c): an arena, the sources it reads, a plan and its run ---- */
+
+typedef struct csv_input csv_input; /* csv_table.h */
+
+struct statement {
+    sql_resolver resolver;   /* first: the binder calls back through it */
+    fz_session *s;
+    arena a;                 /* syntax tree, plan, options: lives as long as the statement */
+    arena plan_mem;          /* the bound plan: reset when the statement starts again */
+    const ast_stmt *ast;
+    sql_bound bound;
+    const plan *plan;
+    query *q;
+    datum *params;
+    uint32_t n_params;
+    csv_input **inputs;      /* CSV files, in the order the binder asks for them */
+    uint32_t n_inputs, next_input;
+    struct pinned { ib_ident id; ib_table *t; } *pinned; /* tables, as they were when first named */
+    uint32_t n_pinned;
+};
+
+fz_status statement_new(fz_session *s, statement **out, fz_error *err);
+void statement_free(statement *st); /* NULL allowed */
+/* The state of a table that this statement uses throughout; borrowed. NULL: there is no such table. */
+fz_status statement_table(statement *st, const sql_name *name, ib_ident *id, ib_table **t, fz_error *err);
+fz_status statement_params(statement *st, const fz_params *params, fz_error *err);
+fz_status statement_bind_options(statement *st, sql_bind_options *out, fz_error *err);
+/* Opens the bound plan as st->q, with the parameters cast to what it wants. */
+fz_status statement_open(statement *st, fz_error *err);
+/* Ends the run, so that binding can begin again. */
+void statement_unbind(statement *st);
+/* After a failed run: true if it failed because columns of CSV files have to be wider, and the files can be read again with the wider types:
+ * then the caller binds and runs again. Otherwise `err` may be replaced by why not. */
+bool statement_restart(statement *st, fz_error *err);
+/* What was read is passed on now: a value that doesn't fit is an error from here on. */
+void statement_keep_types(statement *st);
+
+/* Takes st, also on failure. The rows of its plan. */
+fz_status result_of_query(statement *st, const char *tag, fz_result **out, fz_error *err);
+/* Takes st, also on failure. The rows are constants: cells row-major, schema and texts in st's arenas. */
+fz_status result_of_cells(statement *st, const char *tag, row_schema schema, uint32_t nrows, const datum *cells,
+                          fz_result **out, fz_error *err);
+/* The next batch in r->cur, or r->end. */
+fz_status result_next_batch(fz_result *r, fz_error *err);
+/* A result without rows. */
+fz_status result_done(fz_session *s, const char *tag, int64_t affected, fz_result **out, fz_error *err);
+
+/* ---- statements that write (write.c), define (ddl.c) and show (show.c); each takes st, also on failure ---- */
+
+fz_status run_insert(statement *st, fz_result **out, fz_error *err);
+fz_status run_create_table(statement *st, fz_result **out, fz_error *err);
+fz_status run_ddl(statement *st, fz_result **out, fz_error *err);
+fz_status run_show(statement *st, fz_result **out, fz_error *err);
+fz_status run_explain(statement *st, fz_result **out, fz_error *err);
+
+/* How rows get into a table: bind sets st->plan; it is called again when the statement starts again. */
+typedef struct write_target {
+    ib_ident id;
+    ib_table *base;          /* the table's state, or NULL: it is made by this write */
+    const ib_metadata *md;   /* what the files are written for: base's, or the new table's first metadata */
+    row_schema schema;       /* its columns */
+    bool replace;            /* the rows replace what the table held */
+} write_target;
+typedef fz_status (*write_bind_fn)(statement *st, void *ctx, write_target *target, fz_error *err);
+/* may_exist: a table that another process made meanwhile with the same columns is appended to; else that is FZ_EXISTS. */
+fz_status write_rows(statement *st, write_bind_fn bind, void *ctx, bool may_exist, int64_t *rows, fz_error *err);
+
+/* First metadata of a new table; one reference. Columns' field ids are set to 1, 2, …, in place. */
+fz_status new_table_metadata(fz_session *s, ib_ident id, row_schema *cols, uint32_t n_partitions, const ast_partition *partitions,
+                             uint32_t n_properties, const ast_property *properties, str location, str comment, arena *a,
+                             ib_metadata **out, fz_error *err);
+
+/* ---- tables as sources ---- */
+
+fz_status iceberg_table_open(fz_session *s, ib_table *t, const sql_travel *travel, table_source **out, fz_error *err);
+const ib_table *iceberg_table_of(const table_source *t); /* NULL: another kind of source */
+/* A snapshot's or the current schema as columns; in the arena. */
+fz_status schema_columns(const ib_schema *sc, arena *a, row_schema *out, fz_error *err);
+
+static inline int64_t now_ms(void)
+{
+    struct timespec ts;
+    clock_gettime(CLOCK_REALTIME, &ts);
+    return (int64_t)ts.tv_sec * 1000 + ts.tv_nsec / 1000000;
+}
+
+#endif

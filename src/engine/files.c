@@ -1,0 +1,244 @@
+/* files.c: see files.h. */
+#include "engine/files.h"
+
+#include "io/io.h"
+#include "sql/parser.h"
+
+#include <sys/stat.h>
+
+static bool has_suffix(str s, const char *suffix)
+{
+    str x = str_of(suffix);
+    return s.n >= x.n && str_ieq((str){s.p + s.n - x.n, x.n}, x);
+}
+
+fz_status source_detect(const char *path, source_format *out, fz_error *err)
+{
+    str s = str_of(path);
+    *out = SOURCE_CSV;
+    if (has_suffix(s, ".parquet") || has_suffix(s, ".pq")) {
+        *out = SOURCE_PARQUET;
+        return FZ_OK;
+    }
+    static const char *const known[] = {".csv", ".tsv", ".txt", ".psv", ".gz", ".zst", ".zstd"};
+    for (size_t i = 0; i < sizeof known / sizeof known[0]; i++)
+        if (has_suffix(s, known[i]))
+            return FZ_OK;
+    static const char *const refused[][2] = {{".json", "JSON"}, {".ndjson", "JSON"}, {".jsonl", "JSON"}, {".orc", "ORC"}, {".avro", "Avro"},
+                                             {".xlsx", "Excel"}, {".arrow", "Arrow IPC"}, {".feather", "Arrow IPC"}};
+    for (size_t i = 0; i < sizeof refused / sizeof refused[0]; i++)
+        if (has_suffix(s, refused[i][0])) {
+            error_set(err, FZ_UNSUPPORTED, "reading %s files isn't supported", refused[i][1]);
+            error_where(err, path);
+            return FZ_UNSUPPORTED;
+        }
+    const char *local = io_local_path(path);
+    struct stat sb;
+    if (s.n == 0 || strcmp(path, "-") == 0 || !local || stat(local, &sb) || !S_ISREG(sb.st_mode))
+        return FZ_OK; /* whoever opens it says what is wrong */
+    io_file *f;
+    char magic[4];
+    if (io_open(path, NULL, &f, NULL) == FZ_OK) {
+        if (f->size >= 12 && io_read(f, 0, magic, 4, NULL) == FZ_OK && memcmp(magic, "PAR1", 4) == 0)
+            *out = SOURCE_PARQUET;
+        io_close(f);
+    }
+    return FZ_OK;
+}
+
+fz_status source_format_parse(const char *text, source_format *out, fz_error *err)
+{
+    str s = str_of(text);
+    if (str_ieq(s, STR("csv")) || str_ieq(s, STR("tsv")))
+        *out = SOURCE_CSV;
+    else if (str_ieq(s, STR("parquet")))
+        *out = SOURCE_PARQUET;
+    else if (str_ieq(s, STR("auto")))
+        *out = SOURCE_AUTO;
+    else
+        return error_set(err, FZ_INVALID, "source format \"%s\" isn't known; there are csv and parquet", text);
+    return FZ_OK;
+}
+
+void source_options_init(source_options *so, arena *a, csv_options *o)
+{
+    *so = (source_options){.a = a, .o = o};
+}
+
+/* One byte, "\t" or "tab", or "none" / "" where that is allowed. */
+static fz_status parse_byte(const char *key, const char *v, bool may_be_none, int *out, fz_error *err)
+{
+    str s = str_of(v);
+    if (s.n == 1 && (unsigned char)s.p[0] < 0x80 && s.p[0] != '\n' && s.p[0] != '\r')
+        *out = (unsigned char)s.p[0];
+    else if (str_eqz(s, "\\t") || str_ieq(s, STR("tab")))
+        *out = '\t';
+    else if (may_be_none && (s.n == 0 || str_ieq(s, STR("none"))))
+        *out = CSV_NONE;
+    else
+        return error_set(err, FZ_INVALID, "option \"%s\": \"%s\" isn't one ASCII character%s", key, v, may_be_none ? ", or none" : "");
+    return FZ_OK;
+}
+
+static fz_status parse_bool(const char *key, const char *v, bool *out, fz_error *err)
+{
+    str s = str_of(v);
+    if (str_ieq(s, STR("true")) || str_ieq(s, STR("on")) || str_eqz(s, "1") || str_ieq(s, STR("yes")))
+        *out = true;
+    else if (str_ieq(s, STR("false")) || str_ieq(s, STR("off")) || str_eqz(s, "0") || str_ieq(s, STR("no")))
+        *out = false;
+    else
+        return error_set(err, FZ_INVALID, "option \"%s\": \"%s\" is neither true nor false", key, v);
+    return FZ_OK;
+}
+
+static fz_status parse_bytes(const char *key, const char *v, int64_t *out, fz_error *err)
+{
+    str s = str_trim(str_of(v));
+    int shift = 0;
+    if (s.n > 1) {
+        static const char units[] = "kmg";
+        const char *u = memchr(units, s.p[s.n - 1] | 0x20, 3);
+        if (u) {
+            shift = 10 * (int)(u - units + 1);
+            s.n--;
+        }
+    }
+    if (!str_to_i64(s, out) || *out < 0 || *out > (INT64_MAX >> shift))
+        return error_set(err, FZ_INVALID, "option \"%s\": \"%s\" isn't a size; write bytes, or a number with k, M or G", key, v);
+    *out <<= shift;
+    return FZ_OK;
+}
+
+static fz_status add_type(source_options *so, str part, fz_error *err)
+{
+    size_t colon = part.n;
+    while (colon > 0 && part.p[colon - 1] != ':')
+        colon--;
+    if (colon == 0) {
+        error_set(err, FZ_INVALID, "option \"types\": \"" STR_FMT "\" isn't column:type", STR_ARG(part));
+        error_hint(err, "for example hs9:varchar, or price:decimal(12,2)");
+        return FZ_INVALID;
+    }
+    csv_type t = {.name = str_trim((str){part.p, colon - 1})};
+    if (t.name.n >= 2 && t.name.p[0] == '"' && t.name.p[t.name.n - 1] == '"')
+        t.name = (str){t.name.p + 1, t.name.n - 2};
+    TRY(sql_parse_type((str){part.p + colon, part.n - colon}, &t.t, NULL, err));
+    if (so->o->ntypes == so->cap_types) {
+        uint32_t cap = so->cap_types ? 2 * so->cap_types : 8;
+        csv_type *x = ARENA_ARRAY(so->a, csv_type, cap);
+        if (!x)
+            return error_nomem(err);
+        if (so->cap_types)
+            memcpy(x, so->types, sizeof *x * so->o->ntypes);
+        so->types = x;
+        so->cap_types = cap;
+    }
+    so->types[so->o->ntypes++] = t;
+    so->o->types = so->types;
+    return FZ_OK;
+}
+
+/* "a:bigint,b:decimal(9,2)": commas inside parentheses belong to a type. */
+static fz_status add_types(source_options *so, str list, fz_error *err)
+{
+    size_t from = 0;
+    int depth = 0;
+    bool quoted = false;
+    for (size_t i = 0; i <= list.n; i++) {
+        char c = i < list.n ? list.p[i] : ',';
+        if (c == '"')
+            quoted = !quoted;
+        depth += (c == '(') - (c == ')');
+        if (i == list.n || (c == ',' && depth == 0 && !quoted)) {
+            str part = str_trim((str){list.p + from, i - from});
+            if (part.n)
+                TRY(add_type(so, part, err));
+            from = i + 1;
+        }
+    }
+    return FZ_OK;
+}
+
+static fz_status add_null(source_options *so, str text, fz_error *err)
+{
+    if (so->o->nnulls == so->cap_nulls) {
+        uint32_t cap = so->cap_nulls ? 2 * so->cap_nulls : 8;
+        str *x = ARENA_ARRAY(so->a, str, cap);
+        if (!x)
+            return error_nomem(err);
+        if (so->cap_nulls)
+            memcpy(x, so->nulls, sizeof *x * so->o->nnulls);
+        so->nulls = x;
+        so->cap_nulls = cap;
+    }
+    so->nulls[so->o->nnulls++] = text;
+    so->o->nulls = so->nulls;
+    return FZ_OK;
+}
+
+static fz_status set_on_error(csv_options *o, const char *v, fz_error *err)
+{
+    if (strcmp(v, "skip") != 0 && strcmp(v, "fail") != 0)
+        return error_set(err, FZ_INVALID, "option \"on-error\": \"%s\" is neither skip nor fail", v);
+    o->skip_errors = strcmp(v, "skip") == 0;
+    return FZ_OK;
+}
+
+static fz_status set_compression(csv_options *o, const char *v, fz_error *err)
+{
+    static const struct { const char *name; csv_compression c; } names[] = {
+        {"auto", CSV_AUTO}, {"none", CSV_PLAIN}, {"gzip", CSV_GZIP}, {"gz", CSV_GZIP}, {"zstd", CSV_ZSTD}, {"zst", CSV_ZSTD},
+    };
+    for (size_t i = 0; i < sizeof names / sizeof names[0]; i++)
+        if (str_ieq(str_of(v), str_of(names[i].name))) {
+            o->compression = names[i].c;
+            return FZ_OK;
+        }
+    return error_set(err, FZ_INVALID, "option \"compression\": \"%s\" isn't known; there are none, gzip and zstd", v);
+}
+
+fz_status source_options_set(source_options *so, const char *key, const char *value, bool *known, fz_error *err)
+{
+    csv_options *o = so->o;
+    str k = str_of(key);
+    bool yes;
+    int64_t n;
+    *known = true;
+    if (str_eqz(k, "types"))
+        return add_types(so, str_of(value), err);
+    if (str_eqz(k, "null") || str_eqz(k, "nullstr"))
+        return add_null(so, str_of(value), err);
+    if (str_eqz(k, "delimiter") || str_eqz(k, "delim") || str_eqz(k, "sep"))
+        return parse_byte(key, value, false, &o->delimiter, err);
+    if (str_eqz(k, "quote"))
+        return parse_byte(key, value, true, &o->quote, err);
+    if (str_eqz(k, "escape"))
+        return parse_byte(key, value, true, &o->escape, err);
+    if (str_eqz(k, "comment"))
+        return parse_byte(key, value, true, &o->comment, err);
+    if (str_eqz(k, "on-error"))
+        return set_on_error(o, value, err);
+    if (str_eqz(k, "compression"))
+        return set_compression(o, value, err);
+    if (str_eqz(k, "reject-file")) {
+        o->reject_path = value;
+        return FZ_OK;
+    }
+    if (str_eqz(k, "header")) {
+        TRY(parse_bool(key, value, &yes, err));
+        o->header = yes;
+        return FZ_OK;
+    }
+    if (str_eqz(k, "strict"))
+        return parse_bool(key, value, &o->strict, err);
+    if (str_eqz(k, "spool-limit"))
+        return parse_bytes(key, value, &o->spool_limit, err);
+    if (str_eqz(k, "sample-bytes")) {
+        TRY(parse_bytes(key, value, &n, err));
+        o->sample_bytes = (size_t)n;
+        return FZ_OK;
+    }
+    *known = false;
+    return FZ_OK;
+}

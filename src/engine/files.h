@@ -1,0 +1,29 @@
+/*
+ * files.h: files named by the user: what format they have, and the options of reading them, shared by load and by the table functions.
+ */
+#ifndef ENGINE_FILES_H
+#define ENGINE_FILES_H
+
+#include "format/csv/csv.h"
+
+typedef enum source_format { SOURCE_AUTO, SOURCE_CSV, SOURCE_PARQUET } source_format;
+
+/* By extension (.csv .tsv .txt .psv, also with .gz .zst; .parquet .pq), else by the first bytes; CSV where nothing speaks against it.
+ * "-" (standard input) is CSV. */
+fz_status source_detect(const char *path, source_format *out, fz_error *err);
+fz_status source_format_parse(const char *text, source_format *out, fz_error *err);
+
+/* Options by name into csv_options; lists grow in the arena. */
+typedef struct source_options {
+    arena *a;
+    csv_options *o;
+    uint32_t cap_types, cap_nulls;
+    csv_type *types;
+    str *nulls;
+} source_options;
+
+void source_options_init(source_options *so, arena *a, csv_options *o);
+/* *known false: not an option of CSV reading. value lives as long as the arena. FZ_INVALID for a malformed one. */
+fz_status source_options_set(source_options *so, const char *key, const char *value, bool *known, fz_error *err);
+
+#endif

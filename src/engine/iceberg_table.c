@@ -1,0 +1,225 @@
+/*
+ * iceberg_table.c: a snapshot of an Iceberg table as a source of rows. Opening a scan plans it: the filter is lowered to a
+ * predicate by field id, manifests and files are pruned, what is left goes to a file scan.
+ */
+#include "engine/engine_int.h"
+#include "engine/file_scan.h"
+#include "engine/lower.h"
+
+#include <time.h>
+
+typedef struct iceberg_source {
+    table_source base;
+    fz_lake *lake;             /* referenced */
+    ib_table *table;
+    const ib_snapshot *snapshot; /* NULL: no rows */
+    arena a;
+    mem *m;
+} iceberg_source;
+
+/* What one scan keeps until it closes. */
+typedef struct scan_plan {
+    arena a;
+    ib_scan *plan;
+    mem *m;
+} scan_plan;
+
+static void scan_plan_free(void *p_)
+{
+    scan_plan *p = p_;
+    ib_scan_free(p->plan);
+    arena_free(&p->a);
+    mem_free(p->m, p, sizeof *p);
+}
+
+static fz_status plan_files(const iceberg_source *t, const scan_request *r, scan_plan **out, const ib_pred **pred, fz_error *err)
+{
+    scan_plan *p = mem_zalloc(t->m, sizeof *p);
+    if (!p)
+        return error_nomem(err);
+    p->m = t->m;
+    arena_init(&p->a, t->m);
+    fz_status st = FZ_OK;
+    *pred = NULL;
+    if (r->filter) {
+        int32_t *ids = ARENA_ARRAY(&p->a, int32_t, r->ncols + 1);
+        for (uint32_t i = 0; ids && i < r->ncols; i++)
+            ids[i] = t->base.schema.cols[r->cols[i]].field_id;
+        *pred = ids ? lower_filter(r->filter, ids, r->params, r->n_params, &p->a) : NULL;
+        if (!*pred) {
+            st = error_nomem(err);
+            goto out;
+        }
+    }
+    TRY_GOTO(ib_plan(t->table->md, t->snapshot, *pred, t->lake->rt->manifests, r->j, t->m, &p->plan, err));
+    *out = p;
+out:
+    if (st)
+        scan_plan_free(p);
+    return st;
+}
+
+static fz_status source_open(const table_source *base, const scan_request *r, scan **out, bool *filtered, fz_error *err)
+{
+    const iceberg_source *t = (const iceberg_source *)base;
+    for (uint32_t i = 0; i < r->ncols; i++) {
+        const column_def *c = &base->schema.cols[r->cols[i]];
+        if (type_is_nested(c->t))
+            return error_set(err, FZ_UNSUPPORTED, "column \"" STR_FMT "\" of " STR_FMT " is nested; reading nested columns isn't supported",
+                             STR_ARG(c->name), STR_ARG(base->name));
+    }
+    scan_plan *p;
+    const ib_pred *pred;
+    TRY(plan_files(t, r, &p, &pred, err));
+    fz_status st = FZ_OK;
+    scan_file *files = ARENA_ARRAY(&p->a, scan_file, p->plan->n + 1);
+    if (!files) {
+        st = error_nomem(err);
+        goto out;
+    }
+    for (uint32_t i = 0; i < p->plan->n; i++) {
+        const ib_scan_file *f = &p->plan->files[i];
+        files[i] = (scan_file){arena_strndup(&p->a, f->file->file_path.p, f->file->file_path.n), f->file->record_count,
+                               f->file->file_size_bytes, f->all_match};
+        if (!files[i].path) {
+            st = error_nomem(err);
+            goto out;
+        }
+    }
+    file_scan_options o = {.n_files = p->plan->n, .files = files, .schema = &base->schema, .pred = pred,
+                           .footers = t->lake->rt->footers, .m = t->m, .owned = p, .owned_free = scan_plan_free};
+    st = file_scan_open(&o, r, out, err);
+    *filtered = true;
+out:
+    if (st)
+        scan_plan_free(p);
+    return st;
+}
+
+static int64_t source_count(const table_source *base)
+{
+    const iceberg_source *t = (const iceberg_source *)base;
+    int64_t rows;
+    bool known;
+    if (!t->snapshot)
+        return 0;
+    if (ib_count_rows(t->table->md, t->snapshot, t->lake->rt->manifests, t->m, &rows, &known, NULL) || !known)
+        return -1;
+    return rows;
+}
+
+static int64_t source_estimate(const table_source *base)
+{
+    const iceberg_source *t = (const iceberg_source *)base;
+    int64_t rows;
+    if (!t->snapshot)
+        return 0;
+    return str_to_i64(ib_prop(&t->snapshot->summary, "total-records"), &rows) ? rows : -1;
+}
+
+static void source_explain(const table_source *base, const scan_request *r, sbuf *out)
+{
+    const iceberg_source *t = (const iceberg_source *)base;
+    scan_plan *p;
+    const ib_pred *pred;
+    if (plan_files(t, r, &p, &pred, NULL))
+        return;
+    sbuf_printf(out, "%u file%s, %lld rows, %u of %u manifests read", p->plan->n, p->plan->n == 1 ? "" : "s",
+                (long long)p->plan->rows, p->plan->manifests_read, p->plan->manifests);
+    if (p->plan->files_pruned)
+        sbuf_printf(out, ", %u files pruned", p->plan->files_pruned);
+    scan_plan_free(p);
+}
+
+static void source_release(table_source *base)
+{
+    iceberg_source *t = (iceberg_source *)base;
+    if (atomic_fetch_sub(&base->refs, 1) != 1)
+        return;
+    ib_table_unref(t->table);
+    arena_free(&t->a);
+    fz_lake *lake = t->lake;
+    mem_free(t->m, t, sizeof *t);
+    fz_lake_close(lake);
+}
+
+static const table_source_ops iceberg_source_ops = {source_open, source_count, source_estimate, source_explain, source_release};
+
+fz_status schema_columns(const ib_schema *sc, arena *a, row_schema *out, fz_error *err)
+{
+    out->n = sc->fields->n;
+    out->cols = ARENA_ARRAY(a, column_def, out->n + 1);
+    if (!out->cols)
+        return error_nomem(err);
+    for (uint32_t i = 0; i < out->n; i++) {
+        const type_field *f = &sc->fields->f[i];
+        out->cols[i] = (column_def){.name = f->name, .t = f->t, .not_null = f->required, .field_id = f->field_id, .doc = f->doc};
+    }
+    return FZ_OK;
+}
+
+static fz_status find_snapshot(const ib_metadata *md, const sql_travel *travel, const ib_snapshot **out, fz_error *err)
+{
+    *out = NULL;
+    if (!travel || travel->kind == TRAVEL_NONE) {
+        *out = ib_current_snapshot(md);
+        return FZ_OK;
+    }
+    if (travel->kind == TRAVEL_SNAPSHOT) {
+        *out = ib_snapshot_by_id(md, travel->snapshot_id);
+        return *out ? FZ_OK : error_set(err, FZ_NOT_FOUND, "the table has no snapshot %lld", (long long)travel->snapshot_id);
+    }
+    if (travel->kind == TRAVEL_REF) {
+        for (uint32_t i = 0; i < md->n_refs; i++)
+            if (str_eq(md->refs_list[i].name, travel->ref))
+                *out = ib_snapshot_by_id(md, md->refs_list[i].snapshot_id);
+        return *out ? FZ_OK : error_set(err, FZ_NOT_FOUND, "the table has no branch or tag \"" STR_FMT "\"", STR_ARG(travel->ref));
+    }
+    /* The state at a time is what the snapshot log says was current then. */
+    for (uint32_t i = 0; i < md->n_snapshot_log; i++)
+        if (md->snapshot_log[i].timestamp_ms * 1000 <= travel->time_us)
+            *out = ib_snapshot_by_id(md, md->snapshot_log[i].snapshot_id);
+    return *out ? FZ_OK : error_set(err, FZ_NOT_FOUND, "the table has no snapshot as old as that");
+}
+
+fz_status iceberg_table_open(fz_session *s, ib_table *table, const sql_travel *travel, table_source **out, fz_error *err)
+{
+    mem *m = &s->lake->rt->rt->root;
+    iceberg_source *t = mem_zalloc(m, sizeof *t);
+    if (!t)
+        return error_nomem(err);
+    t->base.ops = &iceberg_source_ops;
+    atomic_init(&t->base.refs, 1);
+    t->m = m;
+    arena_init(&t->a, m);
+    t->table = ib_table_ref(table);
+    t->lake = s->lake;
+    atomic_fetch_add(&s->lake->refs, 1);
+    fz_status st = FZ_OK;
+    TRY_GOTO(find_snapshot(table->md, travel, &t->snapshot, err));
+    const ib_schema *sc = ib_current_schema(table->md);
+    if (travel && travel->kind != TRAVEL_NONE && t->snapshot->schema_id >= 0)
+        sc = ib_schema_by_id(table->md, t->snapshot->schema_id);
+    if (!sc) {
+        st = error_set(err, FZ_DATA, "the snapshot's schema isn't in the table's metadata");
+        goto out;
+    }
+    TRY_GOTO(schema_columns(sc, &t->a, &t->base.schema, err));
+    sbuf name;
+    sbuf_init(&name, m);
+    sbuf_printf(&name, "%s.%s", table->ns, table->name);
+    t->base.name = (str){arena_strndup(&t->a, name.p, name.n), name.n};
+    sbuf_free(&name);
+    if (!t->base.name.p)
+        st = error_nomem(err);
+    *out = &t->base;
+out:
+    if (st)
+        source_release(&t->base);
+    return st;
+}
+
+const ib_table *iceberg_table_of(const table_source *t)
+{
+    return t->ops == &iceberg_source_ops ? ((const iceberg_source *)t)->table : NULL;
+}

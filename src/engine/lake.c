@@ -1,0 +1,361 @@
+/*
+ * lake.c: runtimes and lakes: what sessions share. A lake remembers the tables it loaded last, so that a statement on an unchanged
+ * table reads no file: the catalog is asked whether the state remembered is still the newest.
+ */
+#include "engine/engine_int.h"
+
+#include "catalog/sqlite/sqlite_catalog.h"
+#include "io/io.h"
+
+#include <dirent.h>
+#include <errno.h>
+#include <limits.h>
+#include <stdlib.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#define FOOTERS        4096
+#define MANIFEST_BYTES (64 << 20)
+
+const char *fz_version(void)
+{
+    return FRAZIL_VERSION;
+}
+
+const char *fz_status_name(fz_status status)
+{
+    return status_name(status);
+}
+
+/* ---- runtimes ---- */
+
+static char *copy_text(mem *m, const char *s)
+{
+    size_t n = strlen(s) + 1;
+    char *c = mem_alloc(m, n);
+    return c ? memcpy(c, s, n) : NULL;
+}
+
+static void free_text(mem *m, char *s)
+{
+    if (s)
+        mem_free(m, s, strlen(s) + 1);
+}
+
+static fz_status parse_size(const char *key, const char *text, int64_t *out, fz_error *err)
+{
+    str s = str_trim(str_of(text));
+    int shift = 0;
+    if (s.n > 1) {
+        static const char units[] = "kmg";
+        const char *u = memchr(units, s.p[s.n - 1] | 0x20, 3);
+        if (u) {
+            shift = 10 * (int)(u - units + 1);
+            s.n--;
+        }
+    }
+    int64_t v;
+    if (!str_to_i64(s, &v) || v < 0 || v > (INT64_MAX >> shift))
+        return error_set(err, FZ_INVALID, "option \"%s\": \"%s\" isn't a size; write bytes, or a number with k, M or G", key, text);
+    *out = v << shift;
+    return FZ_OK;
+}
+
+static fz_status runtime_wrap(runtime *rt, fz_runtime **out, fz_error *err)
+{
+    fz_runtime *r = mem_zalloc(&rt->root, sizeof *r);
+    if (r) {
+        atomic_init(&r->refs, 1);
+        r->rt = rt;
+        r->footers = footer_cache_new(&rt->root, FOOTERS);
+        r->manifests = ib_manifest_cache_new(&rt->root, MANIFEST_BYTES);
+        if (r->footers && r->manifests) {
+            *out = r;
+            return FZ_OK;
+        }
+        footer_cache_free(r->footers);
+        ib_manifest_cache_free(r->manifests);
+        mem_free(&rt->root, r, sizeof *r);
+    }
+    runtime_unref(rt);
+    return error_nomem(err);
+}
+
+fz_status fz_runtime_create(const fz_option *options, size_t n_options, const fz_allocator *allocator,
+                            fz_runtime **out, fz_error *err)
+{
+    runtime_options o = {0};
+    mem_hooks hooks;
+    const char *temp_dir = NULL;
+    for (size_t i = 0; i < n_options; i++) {
+        const fz_option *x = &options[i];
+        if (!x->value)
+            continue;
+        int64_t v;
+        if (strcmp(x->key, "temp-dir") == 0) {
+            temp_dir = x->value;
+        } else if (strcmp(x->key, "threads") == 0) {
+            if (!str_to_i64(str_of(x->value), &v) || v < 1 || v > 1024)
+                return error_set(err, FZ_INVALID, "option \"threads\": \"%s\" isn't a number from 1 to 1024", x->value);
+            o.threads = (int)v;
+        } else if (strcmp(x->key, "memory-limit") == 0) {
+            TRY(parse_size(x->key, x->value, &o.memory_limit, err));
+        } else {
+            return error_set(err, FZ_INVALID, "unknown option \"%s\" of a runtime", x->key);
+        }
+    }
+    if (allocator) {
+        hooks = (mem_hooks){allocator->resize, allocator->ctx};
+        o.hooks = &hooks;
+    }
+    runtime *rt;
+    TRY(runtime_create(&o, &rt, err));
+    TRY(runtime_wrap(rt, out, err));
+    if (temp_dir && !((*out)->temp_dir = copy_text(&rt->root, temp_dir))) {
+        fz_runtime_release(*out);
+        return error_nomem(err);
+    }
+    return FZ_OK;
+}
+
+void fz_runtime_release(fz_runtime *r)
+{
+    if (!r || atomic_fetch_sub(&r->refs, 1) != 1)
+        return;
+    footer_cache_free(r->footers);
+    ib_manifest_cache_free(r->manifests);
+    runtime *rt = r->rt;
+    free_text(&rt->root, r->temp_dir);
+    mem_free(&rt->root, r, sizeof *r);
+    runtime_unref(rt);
+}
+
+/* ---- lakes ---- */
+
+/* The directory as an absolute path; what doesn't exist yet is taken as it is below what does. */
+static fz_status absolute_dir(mem *m, const char *location, char **out, fz_error *err)
+{
+    const char *path = io_local_path(location);
+    if (!path)
+        return error_set(err, FZ_UNSUPPORTED, "a lake in \"%s\" isn't supported; give a local directory", location);
+    if (!*path)
+        return error_set(err, FZ_INVALID, "the lake's directory is an empty text");
+    char full[PATH_MAX];
+    if (realpath(path, full)) {
+        *out = copy_text(m, full);
+        return *out ? FZ_OK : error_nomem(err);
+    }
+    if (errno != ENOENT)
+        return error_errno(err, errno, path, "the lake's directory can't be reached");
+    sbuf b;
+    sbuf_init(&b, m);
+    if (*path != '/') {
+        if (!getcwd(full, sizeof full)) {
+            sbuf_free(&b);
+            return error_errno(err, errno, ".", "the current directory can't be reached");
+        }
+        sbuf_printf(&b, "%s/", full);
+    }
+    while (path[0] == '.' && path[1] == '/')
+        path += 2;
+    sbuf_addz(&b, path);
+    while (b.n > 1 && b.p[b.n - 1] == '/')
+        b.p[--b.n] = 0;
+    *out = b.failed ? NULL : copy_text(m, b.p);
+    sbuf_free(&b);
+    return *out ? FZ_OK : error_nomem(err);
+}
+
+/* Whether a lake is there, could be made there, or the directory belongs to something else. */
+static fz_status look_at(const char *dir, bool *is_lake, fz_error *err)
+{
+    *is_lake = false;
+    DIR *d = opendir(dir);
+    if (!d) {
+        if (errno == ENOENT)
+            return FZ_OK;
+        return error_errno(err, errno, dir, errno == ENOTDIR ? "the lake is not a directory" : "the lake's directory can't be opened");
+    }
+    bool other = false;
+    for (struct dirent *e; (e = readdir(d));) {
+        if (strcmp(e->d_name, "catalog.db") == 0)
+            *is_lake = true;
+        /* What a lake that is just being made by another process may show first. */
+        else if (e->d_name[0] != '.' && strncmp(e->d_name, "catalog.db", 10) != 0 && strcmp(e->d_name, "warehouse") != 0)
+            other = true;
+    }
+    closedir(d);
+    if (!*is_lake && other) {
+        error_set(err, FZ_INVALID, "the directory is not a lake: it has other content and no catalog.db");
+        error_where(err, dir);
+        error_hint(err, "give an empty or missing directory to make a lake there");
+        return FZ_INVALID;
+    }
+    return FZ_OK;
+}
+
+static fz_status read_lake_options(fz_lake *l, const fz_option *options, size_t n, fz_error *err)
+{
+    for (size_t i = 0; i < n; i++) {
+        const fz_option *x = &options[i];
+        if (!x->value)
+            continue;
+        if (strcmp(x->key, "catalog-name") == 0) {
+            free_text(l->m, l->catalog_name);
+            l->catalog_name = copy_text(l->m, x->value);
+            if (!l->catalog_name)
+                return error_nomem(err);
+        } else if (strcmp(x->key, "read-only") == 0) {
+            bool yes = strcmp(x->value, "true") == 0;
+            if (!yes && strcmp(x->value, "false") != 0)
+                return error_set(err, FZ_INVALID, "option \"read-only\": \"%s\" is neither true nor false", x->value);
+            l->read_only = yes;
+        } else if (strcmp(x->key, "lock-timeout-ms") == 0) {
+            if (!str_to_i64(str_of(x->value), &l->lock_timeout_ms) || l->lock_timeout_ms < 0)
+                return error_set(err, FZ_INVALID, "option \"lock-timeout-ms\": \"%s\" isn't a number of milliseconds", x->value);
+        } else {
+            error_set(err, FZ_INVALID, "unknown option \"%s\" of a lake", x->key);
+            error_hint(err, "there are catalog-name, read-only and lock-timeout-ms");
+            return FZ_INVALID;
+        }
+    }
+    return FZ_OK;
+}
+
+fz_status fz_lake_open(fz_runtime *rt, const char *location, const fz_option *options, size_t n_options,
+                       fz_lake **out, fz_error *err)
+{
+    if (!location)
+        location = getenv("FRAZIL_LAKE");
+    if (!location || !*location)
+        location = "lake";
+    if (rt) {
+        atomic_fetch_add(&rt->refs, 1);
+    } else {
+        runtime *base;
+        TRY(runtime_default(&base, err));
+        TRY(runtime_wrap(base, &rt, err));
+    }
+    mem *m = &rt->rt->root;
+    fz_lake *l = mem_zalloc(m, sizeof *l);
+    if (!l) {
+        fz_runtime_release(rt);
+        return error_nomem(err);
+    }
+    atomic_init(&l->refs, 1);
+    l->rt = rt;
+    l->m = m;
+    l->lock_timeout_ms = 60000;
+    pthread_mutex_init(&l->lock, NULL);
+    fz_status st = FZ_OK;
+    ib_catalog *c;
+    TRY_GOTO(read_lake_options(l, options, n_options, err));
+    TRY_GOTO(absolute_dir(m, location, &l->dir, err));
+    TRY_GOTO(lake_catalog(l, false, &c, err));
+    *out = l;
+out:
+    if (st)
+        fz_lake_close(l);
+    return st;
+}
+
+void fz_lake_close(fz_lake *l)
+{
+    if (!l || atomic_fetch_sub(&l->refs, 1) != 1)
+        return;
+    for (uint32_t i = 0; i < l->n_tables; i++)
+        ib_table_unref(l->tables[i]);
+    if (l->catalog)
+        l->catalog->ops->close(l->catalog);
+    free_text(l->m, l->dir);
+    free_text(l->m, l->catalog_name);
+    pthread_mutex_destroy(&l->lock);
+    fz_runtime *rt = l->rt;
+    mem_free(l->m, l, sizeof *l);
+    fz_runtime_release(rt);
+}
+
+fz_status lake_catalog(fz_lake *l, bool create, ib_catalog **out, fz_error *err)
+{
+    fz_status st = FZ_OK;
+    pthread_mutex_lock(&l->lock);
+    if (!l->catalog) {
+        bool is_lake;
+        TRY_GOTO(look_at(l->dir, &is_lake, err));
+        if (create && l->read_only) {
+            st = error_sql(err, FZ_INVALID, "25006", "the lake is opened read-only");
+            goto out;
+        }
+        if (is_lake || create) {
+            sqlite_catalog_options o = {.lake_dir = l->dir, .create_if_missing = create, .catalog_name = l->catalog_name,
+                                        .busy_timeout_ms = l->lock_timeout_ms, .read_only = l->read_only};
+            TRY_GOTO(sqlite_catalog_open(&o, l->m, NULL, &l->catalog, err));
+        }
+    }
+out:
+    *out = l->catalog;
+    pthread_mutex_unlock(&l->lock);
+    return st;
+}
+
+/* ---- remembered tables ---- */
+
+static ib_table **table_slot(fz_lake *l, str ns, str name)
+{
+    for (uint32_t i = 0; i < l->n_tables; i++)
+        if (str_eqz(name, l->tables[i]->name) && str_eqz(ns, l->tables[i]->ns))
+            return &l->tables[i];
+    return NULL;
+}
+
+void lake_remember(fz_lake *l, ib_table *t)
+{
+    ib_table *old = NULL;
+    pthread_mutex_lock(&l->lock);
+    ib_table **slot = table_slot(l, str_of(t->ns), str_of(t->name));
+    if (!slot) {
+        if (l->n_tables < LAKE_TABLES) {
+            slot = &l->tables[l->n_tables++];
+            *slot = NULL;
+        } else {
+            slot = &l->tables[l->next_table++ % LAKE_TABLES];
+        }
+    }
+    old = *slot;
+    *slot = ib_table_ref(t);
+    pthread_mutex_unlock(&l->lock);
+    ib_table_unref(old);
+}
+
+void lake_forget(fz_lake *l, ib_ident id)
+{
+    ib_table *old = NULL;
+    pthread_mutex_lock(&l->lock);
+    ib_table **slot = table_slot(l, id.ns, id.name);
+    if (slot) {
+        old = *slot;
+        *slot = l->tables[--l->n_tables];
+    }
+    pthread_mutex_unlock(&l->lock);
+    ib_table_unref(old);
+}
+
+fz_status lake_table(fz_lake *l, ib_ident id, ib_table **out, fz_error *err)
+{
+    ib_catalog *c;
+    TRY(lake_catalog(l, false, &c, err));
+    if (!c)
+        return error_sql(err, FZ_NOT_FOUND, "42P01", "there is no table " STR_FMT "." STR_FMT ": there is no lake in %s yet", STR_ARG(id.ns),
+                         STR_ARG(id.name), l->dir);
+    pthread_mutex_lock(&l->lock);
+    ib_table **slot = table_slot(l, id.ns, id.name);
+    ib_table *have = slot ? ib_table_ref(*slot) : NULL;
+    pthread_mutex_unlock(&l->lock);
+    fz_status st = c->ops->load_table(c, id, have, out, err);
+    if (!st && *out != have)
+        lake_remember(l, *out);
+    if (st == FZ_NOT_FOUND)
+        lake_forget(l, id);
+    ib_table_unref(have);
+    return st;
+}

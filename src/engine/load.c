@@ -1,0 +1,499 @@
+/*
+ * load.c: fz_load: files into a table. It is INSERT INTO table SELECT * FROM files, with the table made where it is missing, columns matched by
+ * name, and the dialect and types of CSV files open to options.
+ *
+ * Several files are one commit: their rows follow each other (UNION ALL of their scans). Where a table is made from several CSV
+ * files, a column has the type that holds all of them: files that inferred another one are opened again with it.
+ */
+#include "engine/csv_table.h"
+#include "engine/engine_int.h"
+#include "engine/files.h"
+#include "engine/parquet_table.h"
+#include "engine/rows.h"
+
+typedef struct load {
+    statement *st;
+    arena *a;
+    uint32_t n_files;
+    const char **files;
+    source_format format;
+    csv_options csv;
+    source_options so;
+    bool replace, dry_run, add_columns;
+    const char *partition_by;
+    uint32_t n_props;
+    ast_property *props;
+    sql_name name;
+    ib_ident id;
+    ib_table *base;          /* pinned by the statement; NULL: the table is made */
+    row_schema target;       /* the table's columns */
+    table_source **tables;   /* of Parquet input: one for all files */
+    uint32_t n_tables;
+} load;
+
+/* ---- options ---- */
+
+static fz_status set_flag(const char *key, const char *v, bool *out, fz_error *err)
+{
+    if (strcmp(v, "true") != 0 && strcmp(v, "false") != 0)
+        return error_set(err, FZ_INVALID, "option \"%s\": \"%s\" is neither true nor false", key, v);
+    *out = strcmp(v, "true") == 0;
+    return FZ_OK;
+}
+
+static fz_status add_property(load *l, const char *v, fz_error *err)
+{
+    const char *eq = strchr(v, '=');
+    if (!eq || eq == v)
+        return error_set(err, FZ_INVALID, "option \"property\": \"%s\" isn't key=value", v);
+    ast_property *p = ARENA_ARRAY(l->a, ast_property, l->n_props + 1);
+    if (!p)
+        return error_nomem(err);
+    if (l->n_props)
+        memcpy(p, l->props, sizeof *p * l->n_props);
+    p[l->n_props++] = (ast_property){.key = {v, (size_t)(eq - v)}, .value = str_of(eq + 1)};
+    l->props = p;
+    return FZ_OK;
+}
+
+static fz_status read_option(load *l, const char *key, const char *value, fz_error *err)
+{
+    if (strcmp(key, "source-format") == 0)
+        return source_format_parse(value, &l->format, err);
+    if (strcmp(key, "replace") == 0)
+        return set_flag(key, value, &l->replace, err);
+    if (strcmp(key, "dry-run") == 0)
+        return set_flag(key, value, &l->dry_run, err);
+    if (strcmp(key, "add-columns") == 0)
+        return set_flag(key, value, &l->add_columns, err);
+    if (strcmp(key, "property") == 0)
+        return add_property(l, value, err);
+    if (strcmp(key, "partition-by") == 0) {
+        l->partition_by = value;
+        return FZ_OK;
+    }
+    bool known;
+    TRY(source_options_set(&l->so, key, value, &known, err));
+    if (!known)
+        return error_set(err, FZ_INVALID, "unknown option \"%s\" of load", key);
+    return FZ_OK;
+}
+
+static fz_status read_options(load *l, const fz_option *options, size_t n, fz_error *err)
+{
+    for (size_t i = 0; i < n; i++) {
+        if (!options[i].value)
+            continue;
+        /* Values outlive the call: CSV options keep pointers to them. */
+        char *v = arena_strndup(l->a, options[i].value, strlen(options[i].value));
+        if (!v)
+            return error_nomem(err);
+        TRY(read_option(l, options[i].key, v, err));
+    }
+    return FZ_OK;
+}
+
+static fz_status detect_format(load *l, fz_error *err)
+{
+    if (l->format != SOURCE_AUTO)
+        return FZ_OK;
+    for (uint32_t i = 0; i < l->n_files; i++) {
+        source_format f;
+        TRY(source_detect(l->files[i], &f, err));
+        if (i && f != l->format)
+            return error_set(err, FZ_INVALID, "the files have different formats: load one format at a time");
+        l->format = f;
+    }
+    return FZ_OK;
+}
+
+/* ---- opening ---- */
+
+static fz_status open_inputs(load *l, const csv_type *given, uint32_t n_given, fz_error *err)
+{
+    statement *st = l->st;
+    csv_options o = l->csv;
+    if (n_given) {
+        o.types = given;
+        o.ntypes = n_given;
+    }
+    if (l->base) {
+        o.schema = &l->target;
+        o.allow_extra = l->add_columns;
+    }
+    for (uint32_t i = 0; i < l->n_files; i++) {
+        TRY(csv_input_open(l->files[i], &o, &st->s->lake->rt->rt->root, &st->inputs[i], err));
+        st->n_inputs = i + 1;
+    }
+    return FZ_OK;
+}
+
+/* For a new table: the columns of all files, by position of the first; each with the type that holds all. *same: no file has another. */
+static fz_status unify(load *l, row_schema *out, bool *same, fz_error *err)
+{
+    statement *st = l->st;
+    const row_schema *first = csv_schema(st->inputs[0]->src);
+    out->n = first->n;
+    out->cols = ARENA_ARRAY(l->a, column_def, out->n + 1);
+    if (!out->cols)
+        return error_nomem(err);
+    memcpy(out->cols, first->cols, sizeof *out->cols * out->n);
+    *same = true;
+    for (uint32_t i = 1; i < l->n_files; i++) {
+        const row_schema *s = csv_schema(st->inputs[i]->src);
+        if (s->n != out->n) {
+            error_set(err, FZ_INVALID, "the file has %u columns, but %s has %u", s->n, l->files[0], out->n);
+            error_where(err, l->files[i]);
+            return FZ_INVALID;
+        }
+        for (uint32_t c = 0; c < s->n; c++) {
+            column_def *x = &out->cols[c];
+            if (!str_eq(s->cols[c].name, x->name)) {
+                error_set(err, FZ_INVALID, "column %u is \"" STR_FMT "\", but in %s it is \"" STR_FMT "\"", c + 1, STR_ARG(s->cols[c].name),
+                          l->files[0], STR_ARG(x->name));
+                error_where(err, l->files[i]);
+                return FZ_INVALID;
+            }
+            if (type_eq(s->cols[c].t, x->t))
+                continue;
+            *same = false;
+            type t;
+            bool numbers = type_is_numeric(s->cols[c].t) && type_is_numeric(x->t);
+            x->t = numbers && type_common(s->cols[c].t, x->t, &t) ? t : TYPE(T_STRING);
+        }
+    }
+    return FZ_OK;
+}
+
+/* A table made from several files: where their types differ, all are opened again with the ones that hold all. */
+static fz_status open_unified(load *l, fz_error *err)
+{
+    statement *st = l->st;
+    if (l->format != SOURCE_CSV || l->base || l->n_files == 1)
+        return FZ_OK;
+    row_schema all;
+    bool same = true;
+    TRY(unify(l, &all, &same, err));
+    if (same)
+        return FZ_OK;
+    csv_type *types = ARENA_ARRAY(l->a, csv_type, all.n + 1);
+    if (!types)
+        return error_nomem(err);
+    for (uint32_t c = 0; c < all.n; c++)
+        types[c] = (csv_type){{arena_strndup(l->a, all.cols[c].name.p, all.cols[c].name.n), all.cols[c].name.n}, all.cols[c].t};
+    for (uint32_t i = 0; i < st->n_inputs; i++)
+        csv_input_close(st->inputs[i]);
+    st->n_inputs = 0;
+    return open_inputs(l, types, all.n, err);
+}
+
+static fz_status open_csv(load *l, fz_error *err)
+{
+    l->st->inputs = ARENA_ARRAY(l->a, csv_input *, l->n_files);
+    if (!l->st->inputs)
+        return error_nomem(err);
+    return open_inputs(l, NULL, 0, err);
+}
+
+/* ---- plans ---- */
+
+static const plan *plan_scan(arena *a, table_source *t, const row_schema *schema)
+{
+    plan *p = ARENA_NEW(a, plan);
+    uint32_t *cols = ARENA_ARRAY(a, uint32_t, schema->n + 1);
+    if (!p || !cols)
+        return NULL;
+    for (uint32_t i = 0; i < schema->n; i++)
+        cols[i] = i;
+    p->kind = PLAN_SCAN;
+    p->out = *schema;
+    p->rows = t->ops->estimate(t);
+    p->scan.table = t;
+    p->scan.cols = cols;
+    p->scan.limit = -1;
+    return p;
+}
+
+static const expr *column_as(arena *a, const row_schema *in, int col, type t)
+{
+    expr *e = ARENA_NEW(a, expr), *cast = ARENA_NEW(a, expr);
+    const expr **arg = ARENA_ARRAY(a, const expr *, 1);
+    if (!e || !cast || !arg)
+        return NULL;
+    if (col < 0) {
+        *e = (expr){.kind = EX_CONST, .t = t, .value = DATUM_NULL(t)};
+        return e;
+    }
+    *e = (expr){.kind = EX_COLUMN, .t = in->cols[col].t, .col = (uint32_t)col};
+    if (type_eq(e->t, t))
+        return e;
+    arg[0] = e;
+    *cast = (expr){.kind = EX_CAST, .t = t, .n = 1, .args = arg};
+    return cast;
+}
+
+/* Parquet columns into the table's: by name, with casts that can fail only by value. */
+static fz_status plan_match(load *l, const plan *in, const plan **out, fz_error *err)
+{
+    arena *a = &l->st->plan_mem;
+    plan *p = ARENA_NEW(a, plan);
+    const expr **e = ARENA_ARRAY(a, const expr *, l->target.n + 1);
+    const plan **child = ARENA_ARRAY(a, const plan *, 1);
+    bool *used = ARENA_ARRAY(a, bool, in->out.n + 1);
+    str *names = ARENA_ARRAY(a, str, in->out.n + 1);
+    if (!p || !e || !child || !used || !names)
+        return error_nomem(err);
+    for (uint32_t i = 0; i < in->out.n; i++)
+        names[i] = in->out.cols[i].name;
+    for (uint32_t i = 0; i < l->target.n; i++) {
+        const column_def *c = &l->target.cols[i];
+        uint32_t at;
+        int r = sql_find_name(c->name, false, in->out.n, names, &at);
+        if (r < 0)
+            return error_set(err, FZ_INVALID, "several columns of the file are named like \"" STR_FMT "\"", STR_ARG(c->name));
+        if (r == 0 && c->not_null)
+            return error_sql(err, FZ_INVALID, "23502", "the file has no column \"" STR_FMT "\", which is NOT NULL in the table", STR_ARG(c->name));
+        if (r == 0)
+            session_notice(l->st->s, "column \"" STR_FMT "\" is not in the file: it is filled with NULL", STR_ARG(c->name));
+        if (r == 1 && !type_eq(in->out.cols[at].t, c->t) && !cast_exists(in->out.cols[at].t, c->t))
+            return error_set(err, FZ_INVALID, "column \"" STR_FMT "\" of the file has a type that can't become the table's", STR_ARG(c->name));
+        if (r == 1)
+            used[at] = true;
+        e[i] = column_as(a, &in->out, r == 1 ? (int)at : -1, c->t);
+        if (!e[i])
+            return error_nomem(err);
+    }
+    for (uint32_t i = 0; i < in->out.n; i++)
+        if (!used[i])
+            return error_set(err, FZ_INVALID, "the table has no column \"" STR_FMT "\" that the file has", STR_ARG(names[i]));
+    child[0] = in;
+    p->kind = PLAN_PROJECT;
+    p->out = l->target;
+    p->rows = in->rows;
+    p->n = 1;
+    p->in = child;
+    p->project.e = e;
+    *out = p;
+    return FZ_OK;
+}
+
+static fz_status union_all(arena *a, uint32_t n, const plan **parts, const plan **out, fz_error *err)
+{
+    *out = parts[0];
+    if (n == 1)
+        return FZ_OK;
+    plan *p = ARENA_NEW(a, plan);
+    if (!p)
+        return error_nomem(err);
+    p->kind = PLAN_UNION_ALL;
+    p->out = parts[0]->out;
+    p->rows = -1;
+    p->n = n;
+    p->in = parts;
+    *out = p;
+    return FZ_OK;
+}
+
+static fz_status plan_files(load *l, const plan **out, fz_error *err)
+{
+    statement *st = l->st;
+    arena *a = &st->plan_mem;
+    mem *m = &st->s->lake->rt->rt->root;
+    uint32_t n = l->n_files;
+    const plan **parts = ARENA_ARRAY(a, const plan *, n);
+    st->bound.tables = ARENA_ARRAY(a, table_source *, n);
+    if (!parts || !st->bound.tables)
+        return error_nomem(err);
+    for (uint32_t i = 0; i < n; i++) {
+        table_source *t;
+        if (l->format == SOURCE_PARQUET)
+            TRY(parquet_table_new(str_of(l->files[i]), st->s->lake->rt->footers, m, &t, err));
+        else
+            TRY(csv_table_new(st->inputs[i], m, &t, err));
+        st->bound.tables[st->bound.n_tables++] = t; /* released with the bound plan */
+        parts[i] = plan_scan(a, t, &t->schema);
+        if (!parts[i])
+            return error_nomem(err);
+        if (l->format == SOURCE_PARQUET && (l->base || i)) {
+            if (!l->base && i == 1)
+                l->target = parts[0]->out;
+            fz_status r = plan_match(l, parts[i], &parts[i], err);
+            if (r) {
+                error_where(err, l->files[i]);
+                return r;
+            }
+        }
+    }
+    return union_all(a, n, parts, out, err);
+}
+
+static fz_status bind_load(statement *st, void *ctx, write_target *t, fz_error *err)
+{
+    load *l = ctx;
+    arena *a = &st->plan_mem;
+    TRY(open_unified(l, err)); /* also after a restart, which may have widened the columns of one file */
+    TRY(plan_files(l, &st->plan, err));
+    t->id = l->id;
+    t->replace = l->replace;
+    if (l->base) {
+        t->base = l->base;
+        t->md = l->base->md;
+        t->schema = l->target;
+        return FZ_OK;
+    }
+    const row_schema *from = &st->plan->out;
+    t->schema = (row_schema){from->n, ARENA_ARRAY(a, column_def, from->n + 1)};
+    if (!t->schema.cols)
+        return error_nomem(err);
+    for (uint32_t i = 0; i < from->n; i++)
+        t->schema.cols[i] = (column_def){.name = from->cols[i].name, .t = from->cols[i].t};
+    uint32_t np = 0;
+    const ast_partition *parts = NULL;
+    if (l->partition_by) {
+        fz_status r = sql_parse_partitions(str_of(l->partition_by), a, &np, &parts, err);
+        if (r) {
+            error_hint(err, "--partition-by takes a list such as month(ts), bucket(16, id)");
+            return r;
+        }
+    }
+    ib_metadata *md;
+    TRY(new_table_metadata(st->s, t->id, &t->schema, np, parts, l->n_props, l->props, (str){0}, (str){0}, a, &md, err));
+    t->md = md;
+    return FZ_OK;
+}
+
+/* ---- extra columns ---- */
+
+/* Adds the columns that the first file has and the table lacks, as one commit of its own before the rows. */
+static fz_status add_columns(load *l, fz_error *err)
+{
+    statement *st = l->st;
+    const csv_source *src = st->inputs[0]->src;
+    const row_schema *all = csv_schema(src);
+    uint32_t given = csv_schema_given(src);
+    if (all->n == given)
+        return FZ_OK;
+    const ib_schema *old = ib_current_schema(l->base->md);
+    uint32_t n = old->fields->n + (all->n - given);
+    type_fields *f = arena_zalloc(l->a, sizeof *f + sizeof(type_field) * n);
+    if (!f)
+        return error_nomem(err);
+    f->n = n;
+    memcpy(f->f, old->fields->f, sizeof(type_field) * old->fields->n);
+    int32_t id = l->base->md->last_column_id;
+    for (uint32_t i = given; i < all->n; i++) {
+        type t = all->cols[i].t.id == T_NULL ? TYPE(T_STRING) : all->cols[i].t;
+        f->f[old->fields->n + i - given] = (type_field){.name = all->cols[i].name, .field_id = ++id, .t = t};
+    }
+    ib_schema schema = {.schema_id = -1, .fields = f, .n_identifier = old->n_identifier, .identifier_ids = old->identifier_ids};
+    ib_requirement req[] = {{IB_ASSERT_TABLE_UUID, l->base->md->table_uuid, 0},
+                            {IB_ASSERT_LAST_ASSIGNED_FIELD_ID, {0}, l->base->md->last_column_id},
+                            {IB_ASSERT_CURRENT_SCHEMA_ID, {0}, l->base->md->current_schema_id}};
+    ib_update up[] = {{.kind = IB_ADD_SCHEMA, .schema = &schema, .id = id}, {.kind = IB_SET_CURRENT_SCHEMA, .id = -1}};
+    ib_commit c = {.id = l->id, .n_requirements = 3, .requirements = req, .n_updates = 2, .updates = up};
+    ib_catalog *cat;
+    ib_table *after;
+    TRY(lake_catalog(st->s->lake, true, &cat, err));
+    TRY(cat->ops->commit(cat, 1, &c, &l->base, &after, err));
+    lake_remember(st->s->lake, after);
+    st->pinned[0].t = after; /* the statement goes on with the new state */
+    ib_table_unref(l->base);
+    l->base = after;
+    for (uint32_t i = 0; i < st->n_inputs; i++)
+        csv_input_close(st->inputs[i]);
+    st->n_inputs = 0;
+    TRY(schema_columns(ib_current_schema(l->base->md), l->a, &l->target, err));
+    return open_inputs(l, NULL, 0, err);
+}
+
+/* ---- dry run ---- */
+
+static fz_status dry_run(load *l, fz_result **out, fz_error *err)
+{
+    static const char *const names[] = {"column", "type"};
+    statement *st = l->st;
+    const plan *p;
+    fz_status s = open_unified(l, err);
+    if (!s)
+        s = plan_files(l, &p, err);
+    rows r;
+    rows_init(&r, st, 2, names);
+    sbuf b;
+    sbuf_init(&b, &st->s->m);
+    for (uint32_t i = 0; !s && i < p->out.n; i++) {
+        rows_str(&r, p->out.cols[i].name);
+        type_sql_name(p->out.cols[i].t.id == T_NULL ? TYPE(T_STRING) : p->out.cols[i].t, &b);
+        rows_sbuf(&r, &b);
+    }
+    sbuf_free(&b);
+    if (s) {
+        statement_free(st);
+        return s;
+    }
+    return rows_result(&r, "LOAD", out, err);
+}
+
+/* ---- load ---- */
+
+static fz_status prepare(load *l, const char *const *files, size_t n_files, const char *table, const fz_option *options,
+                         size_t n_options, fz_error *err)
+{
+    if (n_files == 0)
+        return error_set(err, FZ_INVALID, "there is no file to load");
+    if (n_files > 1000)
+        return error_set(err, FZ_LIMIT, "at most 1000 files can be loaded at once");
+    TRY(read_options(l, options, n_options, err));
+    uint32_t cap = 0;
+    for (size_t i = 0; i < n_files; i++) {
+        uint32_t n;
+        const char **paths;
+        TRY(path_expand(str_of(files[i]), l->a, &n, &paths, err));
+        const char **all = ARENA_ARRAY(l->a, const char *, cap + n);
+        if (!all)
+            return error_nomem(err);
+        if (cap)
+            memcpy(all, l->files, sizeof *all * cap);
+        memcpy(all + cap, paths, sizeof *all * n);
+        l->files = all;
+        cap += n;
+    }
+    l->n_files = cap;
+    TRY(detect_format(l, err));
+    TRY(sql_parse_name(str_of(table), l->a, &l->name, err));
+    TRY(statement_table(l->st, &l->name, &l->id, &l->base, err));
+    if (l->base) {
+        if (l->partition_by || l->n_props)
+            return error_set(err, FZ_INVALID, "the table exists: %s is for a table that is made", l->partition_by ? "partition-by" : "property");
+        TRY(schema_columns(ib_current_schema(l->base->md), l->a, &l->target, err));
+    }
+    if (l->format == SOURCE_CSV) {
+        TRY(open_csv(l, err));
+        if (l->add_columns && l->base && !l->dry_run)
+            TRY(add_columns(l, err));
+    }
+    return FZ_OK;
+}
+
+fz_status fz_load(fz_session *s, const char *const *files, size_t n_files, const char *table, const fz_option *options,
+                  size_t n_options, fz_result **out, fz_error *err)
+{
+    load l = {0};
+    atomic_store(&s->interrupt, false);
+    s->last = (fz_progress){0};
+    TRY(statement_new(s, &l.st, err));
+    l.a = &l.st->a;
+    csv_options_default(&l.csv);
+    l.csv.log = &s->log;
+    l.csv.temp_dir = s->lake->rt->temp_dir;
+    source_options_init(&l.so, l.a, &l.csv);
+    fz_status st = prepare(&l, files, n_files, table, options, n_options, err);
+    if (!st && l.dry_run)
+        return dry_run(&l, out, err);
+    int64_t loaded = 0;
+    if (!st && !l.base)
+        st = session_need_namespace(s, l.id.ns, true, err);
+    if (!st)
+        st = write_rows(l.st, bind_load, &l, true, &loaded, err);
+    statement_free(l.st);
+    return st ? st : result_done(s, "LOAD", loaded, out, err);
+}

@@ -1,0 +1,324 @@
+/*
+ * statement.c: what one statement needs while it runs: names resolved to tables (each table once: all of the statement sees the same
+ * state), files opened, parameters, the bound plan and its query.
+ */
+#include "engine/csv_table.h"
+#include "engine/engine_int.h"
+#include "engine/files.h"
+#include "engine/parquet_table.h"
+
+#include "arrow/bridge.h"
+
+#define MAX_INPUTS 1024
+
+static fz_status resolve_table(sql_resolver *r, const sql_name *name, const sql_travel *travel, arena *a, table_source **out, fz_error *err)
+{
+    statement *st = (statement *)r;
+    ib_ident id;
+    ib_table *t;
+    TRY(statement_table(st, name, &id, &t, err));
+    if (!t)
+        return error_sql(err, FZ_NOT_FOUND, "42P01", "there is no table " STR_FMT "." STR_FMT, STR_ARG(id.ns), STR_ARG(id.name));
+    return iceberg_table_open(st->s, t, travel, out, err);
+}
+
+/* A CSV file: the one that this place in the statement was given when it was bound first, or a new one. */
+static fz_status resolve_csv(statement *st, const char *path, const csv_options *o, table_source **out, fz_error *err)
+{
+    mem *m = &st->s->lake->rt->rt->root;
+    if (st->next_input == st->n_inputs) {
+        if (st->n_inputs == MAX_INPUTS)
+            return error_set(err, FZ_LIMIT, "a statement reads at most %d files", MAX_INPUTS);
+        if (!st->inputs)
+            st->inputs = ARENA_ARRAY(&st->a, csv_input *, MAX_INPUTS);
+        if (!st->inputs)
+            return error_nomem(err);
+        TRY(csv_input_open(path, o, m, &st->inputs[st->n_inputs], err));
+        st->n_inputs++;
+    }
+    return csv_table_new(st->inputs[st->next_input++], m, out, err);
+}
+
+static fz_status resolve_any(statement *st, str path, source_format format, const csv_options *o, arena *a, table_source **out, fz_error *err)
+{
+    char *z = arena_strndup(a, path.p, path.n);
+    if (!z)
+        return error_nomem(err);
+    if (format == SOURCE_AUTO)
+        TRY(source_detect(z, &format, err));
+    if (format == SOURCE_PARQUET)
+        return parquet_table_new(path, st->s->lake->rt->footers, &st->s->lake->rt->rt->root, out, err);
+    if (path_is_pattern(path)) {
+        uint32_t n;
+        const char **paths;
+        TRY(path_expand(path, a, &n, &paths, err));
+        if (n > 1)
+            return error_set(err, FZ_UNSUPPORTED, "a pattern that names several CSV files isn't supported in a query; load takes several files");
+        z = (char *)paths[0];
+    }
+    return resolve_csv(st, z, o, out, err);
+}
+
+static void statement_csv_options(statement *st, csv_options *o)
+{
+    csv_options_default(o);
+    o->log = &st->s->log;
+    o->temp_dir = st->s->lake->rt->temp_dir;
+}
+
+static fz_status resolve_file(sql_resolver *r, str path, arena *a, table_source **out, fz_error *err)
+{
+    csv_options o;
+    statement_csv_options((statement *)r, &o);
+    return resolve_any((statement *)r, path, SOURCE_AUTO, &o, a, out, err);
+}
+
+static fz_status resolve_function(sql_resolver *r, str name, uint32_t n, const sql_option *args, arena *a, table_source **out, fz_error *err)
+{
+    statement *st = (statement *)r;
+    bool csv = str_eqz(name, "read_csv");
+    if (!csv && !str_eqz(name, "read_parquet"))
+        return error_sql(err, FZ_NOT_FOUND, "42883", "there is no table function \"" STR_FMT "\"", STR_ARG(name));
+    if (n == 0 || args[0].name.n || args[0].value.null || args[0].value.t.id != T_STRING)
+        return error_set(err, FZ_INVALID, STR_FMT " takes a path as its first argument", STR_ARG(name));
+    csv_options o;
+    statement_csv_options(st, &o);
+    source_options so;
+    source_options_init(&so, a, &o);
+    for (uint32_t i = 1; i < n; i++) {
+        sbuf text;
+        sbuf_init(&text, NULL);
+        datum_text(&args[i].value, &text);
+        char *value = arena_strndup(a, text.p ? text.p : "", text.n), *key = arena_strndup(a, args[i].name.p, args[i].name.n);
+        sbuf_free(&text);
+        if (!value || !key)
+            return error_nomem(err);
+        for (char *c = key; *c; c++)
+            if (*c == '_')
+                *c = '-';
+        bool known = false;
+        if (csv)
+            TRY(source_options_set(&so, key, value, &known, err));
+        if (!known)
+            return error_set(err, FZ_INVALID, STR_FMT " has no option \"" STR_FMT "\"", STR_ARG(name), STR_ARG(args[i].name));
+    }
+    return resolve_any(st, args[0].value.s, csv ? SOURCE_CSV : SOURCE_PARQUET, &o, a, out, err);
+}
+
+static void resolve_table_names(sql_resolver *r, const sql_name *missing, void (*each)(void *ctx, str name), void *ctx)
+{
+    statement *st = (statement *)r;
+    arena a;
+    arena_init(&a, &st->s->m);
+    ib_catalog *c;
+    if (lake_catalog(st->s->lake, false, &c, NULL) == FZ_OK && c) {
+        uint32_t nn = 0;
+        str *ns = NULL;
+        c->ops->list_namespaces(c, (str){0}, &a, &nn, &ns, NULL);
+        for (uint32_t i = 0; i < nn; i++) {
+            uint32_t nt = 0;
+            ib_ident *t = NULL;
+            c->ops->list_tables(c, ns[i], &a, &nt, &t, NULL);
+            for (uint32_t k = 0; k < nt; k++) {
+                if (missing->n == 1) {
+                    each(ctx, t[k].name);
+                    continue;
+                }
+                sbuf b;
+                sbuf_init(&b, &st->s->m);
+                sbuf_str(&b, t[k].ns);
+                sbuf_addc(&b, '.');
+                sbuf_str(&b, t[k].name);
+                char *z = b.failed ? NULL : arena_strndup(&a, b.p, b.n);
+                if (z)
+                    each(ctx, (str){z, b.n});
+                sbuf_free(&b);
+            }
+        }
+    }
+    arena_free(&a);
+}
+
+static void resolve_function_names(sql_resolver *r, void (*each)(void *ctx, str name), void *ctx)
+{
+    each(ctx, STR("read_csv"));
+    each(ctx, STR("read_parquet"));
+}
+
+static void resolve_notice(sql_resolver *r, const char *text)
+{
+    session_notice(((statement *)r)->s, "%s", text);
+}
+
+static const sql_resolver_ops statement_resolver_ops = {
+    .table = resolve_table, .file = resolve_file, .function = resolve_function, .table_names = resolve_table_names,
+    .function_names = resolve_function_names, .notice = resolve_notice,
+};
+
+/* ---- life ---- */
+
+fz_status statement_new(fz_session *s, statement **out, fz_error *err)
+{
+    statement *st = mem_zalloc(&s->m, sizeof *st);
+    if (!st)
+        return error_nomem(err);
+    st->resolver.ops = &statement_resolver_ops;
+    st->s = s;
+    arena_init(&st->a, &s->m);
+    arena_init(&st->plan_mem, &s->m);
+    *out = st;
+    return FZ_OK;
+}
+
+void statement_unbind(statement *st)
+{
+    query_close(st->q);
+    st->q = NULL;
+    session_idle(st->s);
+    sql_bound_release(&st->bound);
+    st->bound = (sql_bound){0};
+    st->plan = NULL;
+    st->next_input = 0;
+    arena_reset(&st->plan_mem);
+}
+
+void statement_free(statement *st)
+{
+    if (!st)
+        return;
+    statement_unbind(st);
+    for (uint32_t i = 0; i < st->n_inputs; i++)
+        csv_input_close(st->inputs[i]);
+    for (uint32_t i = 0; i < st->n_pinned; i++)
+        ib_table_unref(st->pinned[i].t);
+    arena_free(&st->plan_mem);
+    arena_free(&st->a);
+    mem_free(&st->s->m, st, sizeof *st);
+}
+
+fz_status statement_table(statement *st, const sql_name *name, ib_ident *id, ib_table **t, fz_error *err)
+{
+    ib_table *found = NULL;
+    TRY(session_find_table(st->s, name, &st->a, id, &found, err));
+    *t = NULL;
+    if (!found)
+        return FZ_OK;
+    for (uint32_t i = 0; i < st->n_pinned; i++)
+        if (str_eq(st->pinned[i].id.ns, id->ns) && str_eq(st->pinned[i].id.name, id->name)) {
+            ib_table_unref(found);
+            *t = st->pinned[i].t;
+            return FZ_OK;
+        }
+    struct pinned *p = ARENA_ARRAY(&st->a, struct pinned, st->n_pinned + 1);
+    if (!p) {
+        ib_table_unref(found);
+        return error_nomem(err);
+    }
+    if (st->n_pinned)
+        memcpy(p, st->pinned, sizeof *p * st->n_pinned);
+    p[st->n_pinned++] = (struct pinned){*id, found};
+    st->pinned = p;
+    *t = found;
+    return FZ_OK;
+}
+
+/* ---- parameters ---- */
+
+fz_status statement_params(statement *st, const fz_params *params, fz_error *err)
+{
+    if (!params || !params->schema || !params->row)
+        return FZ_OK;
+    row_schema schema;
+    batch b;
+    batch_init(&b, &st->s->m);
+    fz_status s = bridge_import_schema(params->schema, &st->a, &schema, err);
+    if (!s)
+        s = bridge_import_rows(params->schema, params->row, &b, err);
+    else if (params->row->release)
+        params->row->release(params->row);
+    if (params->schema->release)
+        params->schema->release(params->schema);
+    if (!s && b.nrows != 1)
+        s = error_set(err, FZ_INVALID, "parameters are one row; there are %u", b.nrows);
+    if (!s && !(st->params = ARENA_ARRAY(&st->a, datum, schema.n + 1)))
+        s = error_nomem(err);
+    for (uint32_t i = 0; i < schema.n && !s; i++) {
+        datum d = vec_datum(&b.cols[i], 0);
+        if (!d.null && type_phys(d.t) == PHYS_STR && !(d.s.p = arena_strndup(&st->a, d.s.p, d.s.n)))
+            s = error_nomem(err);
+        st->params[st->n_params++] = d;
+    }
+    batch_free(&b);
+    return s;
+}
+
+fz_status statement_bind_options(statement *st, sql_bind_options *out, fz_error *err)
+{
+    type *types = ARENA_ARRAY(&st->plan_mem, type, st->n_params + 1);
+    if (!types)
+        return error_nomem(err);
+    for (uint32_t i = 0; i < st->n_params; i++)
+        types[i] = st->params[i].null ? TYPE(T_NULL) : st->params[i].t;
+    *out = (sql_bind_options){.resolver = &st->resolver, .a = &st->plan_mem, .n_params = st->n_params, .param_types = types};
+    return FZ_OK;
+}
+
+static fz_status cast_param(statement *st, const datum *in, type to, datum *out, fz_error *err)
+{
+    if (in->null || to.id == T_NULL || type_eq(in->t, to)) {
+        *out = *in;
+        if (in->null)
+            out->t = to;
+        return FZ_OK;
+    }
+    expr c = {.kind = EX_CONST, .t = in->t, .value = *in};
+    const expr *arg = &c;
+    expr cast = {.kind = EX_CAST, .t = to, .n = 1, .args = &arg};
+    if (!cast_exists(in->t, to))
+        return error_sql(err, FZ_INVALID, "42804", "a parameter has a type that can't be converted to what the statement needs");
+    return expr_fold(&cast, &st->plan_mem, out, err);
+}
+
+fz_status statement_open(statement *st, fz_error *err)
+{
+    uint32_t need = st->bound.n_params;
+    if (need > st->n_params)
+        return error_sql(err, FZ_INVALID, "08P01", "the statement has %u parameter%s, but %u %s given", need, need == 1 ? "" : "s",
+                         st->n_params, st->n_params == 1 ? "was" : "were");
+    datum *values = ARENA_ARRAY(&st->plan_mem, datum, need + 1);
+    if (!values)
+        return error_nomem(err);
+    for (uint32_t i = 0; i < need; i++)
+        TRY(cast_param(st, &st->params[i], st->bound.param_types[i], &values[i], err));
+    fz_runtime *rt = st->s->lake->rt;
+    exec_options o = {.p = rt->rt->p, .m = &st->s->m, .temp_dir = rt->temp_dir, .params = values, .n_params = need,
+                      .interrupt = &st->s->interrupt};
+    TRY(query_open(st->plan, &o, &st->q, err));
+    session_running(st->s, &query_job(st->q)->prog);
+    return FZ_OK;
+}
+
+bool statement_restart(statement *st, fz_error *err)
+{
+    bool any = false;
+    for (uint32_t i = 0; i < st->n_inputs; i++)
+        any |= csv_widened(st->inputs[i]->src);
+    if (!any)
+        return false;
+    statement_unbind(st);
+    for (uint32_t i = 0; i < st->n_inputs; i++) {
+        csv_input *in = st->inputs[i];
+        if (!in->started)
+            continue;
+        if (csv_restart(in->src, err))
+            return false;
+        in->started = false;
+    }
+    return true;
+}
+
+void statement_keep_types(statement *st)
+{
+    for (uint32_t i = 0; i < st->n_inputs; i++)
+        csv_keep_types(st->inputs[i]->src);
+}

@@ -1,0 +1,490 @@
+/*
+ * table_writer.c: see table_writer.h.
+ *
+ * An unpartitioned table is the case of one partition without values. For each batch the partition values of its rows
+ * are computed as vectors; rows are grouped by them (runs of one partition, the usual case, cost one comparison a row), and
+ * each group is appended to its partition's writer as a selection of the batch.
+ */
+#include "engine/table_writer.h"
+
+#include "base/hash.h"
+#include "base/str.h"
+#include "exec/spill.h"
+#include "format/parquet/parquet.h"
+#include "iceberg/manifest/metrics.h"
+#include "iceberg/transform/transform.h"
+#include "iceberg/update/layout.h"
+
+#define BUCKET_BITS 6
+#define BUCKETS     (1u << BUCKET_BITS)
+
+typedef struct part {
+    uint64_t hash;
+    datum *values;       /* of the partition; in the writer's arena */
+    char *path;          /* of the file being written, or NULL */
+    pq_writer *w;        /* NULL: none is open */
+} part;
+
+struct table_writer {
+    sink base;
+    const ib_metadata *md;
+    const ib_schema *schema;
+    const ib_partition_spec *spec;
+    const row_schema *rows;
+    uint32_t *source;            /* column of each partition field */
+    job *j;
+    mem *m;
+    const char *temp_dir;
+    pq_write_options o;
+    int64_t target_size;
+    struct pq_kv kv[1];
+    sbuf schema_json;
+    char uuid[UUID_TEXT];
+    uint32_t n_named;            /* files named so far */
+
+    arena a;                     /* partitions, data files */
+    arena scratch;               /* of one batch */
+    part *parts;                 /* open ones */
+    uint32_t n_parts;
+    unsigned depth;              /* of buckets: which bits of the hash choose */
+    spill_file *bucket[BUCKETS];
+
+    ib_data_file *files;
+    uint32_t n_files, cap_files;
+    int64_t n_rows;
+    bool committed;
+};
+
+/* ---- files ---- */
+
+static fz_status add_file(table_writer *w, part *p, const pq_write_result *res, fz_error *err)
+{
+    if (w->n_files == w->cap_files) {
+        uint32_t cap = w->cap_files ? 2 * w->cap_files : 16;
+        ib_data_file *f = mem_resize(w->m, w->files, sizeof *f * w->cap_files, sizeof *f * cap);
+        if (!f)
+            return error_nomem(err);
+        w->files = f;
+        w->cap_files = cap;
+    }
+    TRY(ib_data_file_from_parquet(w->md, w->schema, w->spec, p->values, p->path, res, w->md->default_sort_order_id == 0 ? 0 : -1,
+                                  &w->a, &w->files[w->n_files], err));
+    w->n_files++;
+    w->n_rows += res->rows;
+    return FZ_OK;
+}
+
+static fz_status part_finish(table_writer *w, part *p, fz_error *err)
+{
+    if (!p->w)
+        return FZ_OK;
+    arena tmp;
+    arena_init(&tmp, w->m);
+    pq_write_result res;
+    pq_writer *pw = p->w;
+    p->w = NULL;
+    fz_status st = pq_writer_finish(pw, &tmp, &res, err);
+    if (!st) {
+        st = add_file(w, p, &res, err);
+        if (st)
+            io_remove(p->path, NULL);
+    }
+    arena_free(&tmp);
+    return st;
+}
+
+static fz_status part_open(table_writer *w, part *p, fz_error *err)
+{
+    sbuf dir;
+    sbuf_init(&dir, w->m);
+    ib_partition_path(w->spec, p->values, &dir);
+    p->path = ib_data_location(w->md, (str){dir.p, dir.n}, 0, w->n_named++, w->uuid, &w->a);
+    bool failed = dir.failed;
+    sbuf_free(&dir);
+    if (!p->path || failed)
+        return error_nomem(err);
+    io_writer *out;
+    TRY(io_create(p->path, w->m, &out, err));
+    return pq_writer_open(out, w->rows, &w->o, w->kv, 1, w->j, w->m, &p->w, err);
+}
+
+static fz_status part_append(table_writer *w, part *p, const batch *b, fz_error *err)
+{
+    if (p->w && (int64_t)pq_writer_size(p->w) >= w->target_size)
+        TRY(part_finish(w, p, err));
+    if (!p->w)
+        TRY(part_open(w, p, err));
+    return pq_writer_append(p->w, b, err);
+}
+
+/* ---- partitions ---- */
+
+static bool values_eq(const datum *a, const datum *b, uint32_t n)
+{
+    for (uint32_t i = 0; i < n; i++)
+        if (!datum_eq(&a[i], &b[i]))
+            return false;
+    return true;
+}
+
+static part *part_find(table_writer *w, uint64_t hash, const datum *values)
+{
+    for (uint32_t i = w->n_parts; i-- > 0;)
+        if (w->parts[i].hash == hash && values_eq(w->parts[i].values, values, w->spec->n))
+            return &w->parts[i];
+    return NULL;
+}
+
+static datum datum_copy(const datum *d, arena *a)
+{
+    datum c = *d;
+    if (!d->null && type_phys(d->t) == PHYS_STR)
+        c.s.p = arena_strndup(a, d->s.p, d->s.n);
+    return c;
+}
+
+/* The partition to write a group to; NULL with FZ_OK: none can be opened now. */
+static fz_status part_get(table_writer *w, uint64_t hash, const datum *values, part **out, fz_error *err)
+{
+    *out = part_find(w, hash, values);
+    if (*out)
+        return FZ_OK;
+    if (w->n_parts == WRITER_FANOUT || (w->n_parts > 0 && mem_over(w->m, 16 << 20)))
+        return FZ_OK;
+    part p = {.hash = hash, .values = ARENA_ARRAY(&w->a, datum, w->spec->n + 1)};
+    if (!p.values)
+        return error_nomem(err);
+    for (uint32_t i = 0; i < w->spec->n; i++) {
+        p.values[i] = datum_copy(&values[i], &w->a);
+        if (!p.values[i].null && type_phys(p.values[i].t) == PHYS_STR && !p.values[i].s.p)
+            return error_nomem(err);
+    }
+    w->parts[w->n_parts] = p;
+    *out = &w->parts[w->n_parts++];
+    return FZ_OK;
+}
+
+static uint64_t values_hash(const datum *v, uint32_t n)
+{
+    uint64_t h = 0x9e37;
+    for (uint32_t i = 0; i < n; i++) {
+        uint64_t x = 1;
+        if (!v[i].null)
+            switch (type_phys(v[i].t)) {
+            case PHYS_U8: x = hash_u64(2 + v[i].b); break;
+            case PHYS_I32: x = hash_u64((uint64_t)(int64_t)v[i].i32 + 3); break;
+            case PHYS_I64: x = hash_u64((uint64_t)v[i].i64 + 3); break;
+            case PHYS_STR: x = hash_bytes(v[i].s.p, v[i].s.n); break;
+            /* Equal floats may differ in their bits (zeros, NaNs): equality decides alone. */
+            default: x = type_phys(v[i].t) == PHYS_I128 ? hash_u64((uint64_t)v[i].i128v) : 7; break;
+            }
+        h = hash_mix(h, x);
+    }
+    return h;
+}
+
+static fz_status to_bucket(table_writer *w, uint64_t hash, const batch *b, fz_error *err)
+{
+    uint32_t i = (uint32_t)(hash >> (w->depth * BUCKET_BITS % 64)) & (BUCKETS - 1);
+    if (!w->bucket[i])
+        TRY(spill_create(w->temp_dir, w->m, &w->bucket[i], err));
+    return spill_write(w->bucket[i], b, err);
+}
+
+static fz_status append_group(table_writer *w, const datum *values, batch *b, const uint16_t *sel, uint32_t nsel, fz_error *err)
+{
+    uint64_t hash = values_hash(values, w->spec->n);
+    part *p;
+    TRY(part_get(w, hash, values, &p, err));
+    const uint16_t *old_sel = b->sel;
+    uint32_t old_nsel = b->nsel;
+    b->sel = nsel == b->nrows ? NULL : sel;
+    b->nsel = nsel;
+    fz_status st = p ? part_append(w, p, b, err) : to_bucket(w, hash, b, err);
+    b->sel = old_sel;
+    b->nsel = old_nsel;
+    return st;
+}
+
+static void row_values(const table_writer *w, const vec *keys, uint32_t row, datum *out)
+{
+    for (uint32_t i = 0; i < w->spec->n; i++)
+        out[i] = vec_datum(&keys[i], row);
+}
+
+/* Groups the batch's rows by partition and appends each group. Groups are found run by run; a partition that comes back
+ * in the batch joins its group, so that a batch makes one append a partition. */
+static fz_status append_partitioned(table_writer *w, batch *b, fz_error *err)
+{
+    uint32_t nf = w->spec->n, n = b->nsel;
+    vec *keys = ARENA_ARRAY(&w->scratch, vec, nf);
+    uint16_t *group_of = ARENA_ARRAY(&w->scratch, uint16_t, n);
+    uint16_t *first = ARENA_ARRAY(&w->scratch, uint16_t, n);  /* a row of each group */
+    uint64_t *hashes = ARENA_ARRAY(&w->scratch, uint64_t, n); /* of each group */
+    uint32_t *count = ARENA_ARRAY(&w->scratch, uint32_t, n + 1);
+    uint16_t *sel = ARENA_ARRAY(&w->scratch, uint16_t, n);
+    datum *cur = ARENA_ARRAY(&w->scratch, datum, nf), *other = ARENA_ARRAY(&w->scratch, datum, nf);
+    uint32_t slots = 16;
+    while (slots < 2 * n)
+        slots *= 2;
+    uint16_t *table = ARENA_ARRAY(&w->scratch, uint16_t, slots); /* group + 1 */
+    if (!keys || !group_of || !first || !hashes || !count || !sel || !cur || !other || !table)
+        return error_nomem(err);
+    for (uint32_t i = 0; i < nf; i++)
+        TRY(ib_transform_vec(&w->spec->fields[i].transform, &b->cols[w->source[i]], &w->scratch, &keys[i], err));
+    uint32_t groups = 0, g = 0;
+    for (uint32_t i = 0; i < n; i++) {
+        uint16_t row = b->sel ? b->sel[i] : (uint16_t)i;
+        row_values(w, keys, row, i ? other : cur);
+        if (i == 0 || !values_eq(cur, other, nf)) {
+            if (i)
+                memcpy(cur, other, sizeof *cur * nf);
+            uint64_t h = values_hash(cur, nf);
+            uint32_t s = (uint32_t)h & (slots - 1);
+            for (g = groups; table[s]; s = (s + 1) & (slots - 1)) {
+                uint32_t cand = table[s] - 1u;
+                row_values(w, keys, first[cand], other);
+                if (hashes[cand] == h && values_eq(cur, other, nf)) {
+                    g = cand;
+                    break;
+                }
+            }
+            if (g == groups) {
+                table[s] = (uint16_t)(g + 1);
+                first[g] = row;
+                hashes[g] = h;
+                groups++;
+            }
+        }
+        group_of[i] = (uint16_t)g;
+        count[g + 1]++;
+    }
+    for (uint32_t i = 0; i < groups; i++)
+        count[i + 1] += count[i];
+    uint32_t *at = ARENA_ARRAY(&w->scratch, uint32_t, groups + 1);
+    if (!at)
+        return error_nomem(err);
+    memcpy(at, count, sizeof *at * groups);
+    for (uint32_t i = 0; i < n; i++)
+        sel[at[group_of[i]]++] = b->sel ? b->sel[i] : (uint16_t)i;
+    for (uint32_t i = 0; i < groups; i++) {
+        row_values(w, keys, first[i], cur);
+        TRY(append_group(w, cur, b, sel + count[i], count[i + 1] - count[i], err));
+    }
+    return FZ_OK;
+}
+
+static fz_status check_required(const table_writer *w, const batch *b, fz_error *err)
+{
+    for (uint32_t c = 0; c < w->rows->n; c++) {
+        if (!w->rows->cols[c].not_null || !vec_may_null(&b->cols[c]))
+            continue;
+        for (uint32_t i = 0; i < b->nsel; i++)
+            if (vec_is_null(&b->cols[c], b->sel ? b->sel[i] : i))
+                return error_sql(err, FZ_VALUE, "23502", "null value in column \"" STR_FMT "\", which is NOT NULL",
+                                 STR_ARG(w->rows->cols[c].name));
+    }
+    return FZ_OK;
+}
+
+static fz_status append(table_writer *w, const batch *b, fz_error *err)
+{
+    arena_reset(&w->scratch);
+    batch view = *b; /* the selection is changed group by group; the caller's batch is not */
+    if (w->spec->n)
+        return append_partitioned(w, &view, err);
+    return append_group(w, NULL, &view, b->sel, b->nsel, err);
+}
+
+static fz_status consume(sink *s, const batch *b, fz_error *err)
+{
+    table_writer *w = (table_writer *)s;
+    if (b->nsel == 0)
+        return FZ_OK;
+    TRY(check_required(w, b, err));
+    return append(w, b, err);
+}
+
+static const sink_ops table_writer_sink_ops = {consume};
+
+/* ---- open, finish ---- */
+
+static fz_status read_options(table_writer *w, fz_error *err)
+{
+    const ib_props *p = &w->md->properties;
+    pq_write_options *o = &w->o;
+    pq_write_options_default(o);
+    TRY(ib_prop_i64(p, "write.parquet.row-group-size-bytes", o->row_group_bytes, &o->row_group_bytes, err));
+    TRY(ib_prop_i64(p, "write.parquet.row-group-limit", o->row_group_rows, &o->row_group_rows, err));
+    TRY(ib_prop_i64(p, "write.parquet.page-size-bytes", o->page_bytes, &o->page_bytes, err));
+    TRY(ib_prop_i64(p, "write.parquet.page-row-limit", o->page_rows, &o->page_rows, err));
+    TRY(ib_prop_i64(p, "write.parquet.dict-size-bytes", o->dict_bytes, &o->dict_bytes, err));
+    int64_t level;
+    TRY(ib_prop_i64(p, "write.parquet.compression-level", 0, &level, err));
+    o->codec_level = (int)level;
+    TRY(ib_prop_i64(p, "write.target-file-size-bytes", 512 << 20, &w->target_size, err));
+    static const struct { const char *name; int codec; } codecs[] = {
+        {"zstd", PQ_ZSTD}, {"snappy", PQ_SNAPPY}, {"gzip", PQ_GZIP}, {"uncompressed", PQ_UNCOMPRESSED}, {"none", PQ_UNCOMPRESSED},
+    };
+    str codec = ib_prop(p, "write.parquet.compression-codec");
+    bool known = codec.n == 0;
+    for (size_t i = 0; i < sizeof codecs / sizeof codecs[0]; i++)
+        if (str_ieq(codec, str_of(codecs[i].name))) {
+            o->codec = codecs[i].codec;
+            known = true;
+        }
+    if (!known)
+        return error_set(err, FZ_UNSUPPORTED, "write.parquet.compression-codec \"" STR_FMT "\" isn't supported", STR_ARG(codec));
+    str format = ib_prop(p, "write.format.default");
+    if (format.n && !str_ieq(format, STR("parquet")))
+        return error_set(err, FZ_UNSUPPORTED, "write.format.default \"" STR_FMT "\" isn't supported", STR_ARG(format));
+    return FZ_OK;
+}
+
+static fz_status find_sources(table_writer *w, fz_error *err)
+{
+    w->source = ARENA_ARRAY(&w->a, uint32_t, w->spec->n + 1);
+    if (!w->source)
+        return error_nomem(err);
+    for (uint32_t i = 0; i < w->spec->n; i++) {
+        const ib_partition_field *f = &w->spec->fields[i];
+        uint32_t c = 0;
+        while (c < w->rows->n && w->rows->cols[c].field_id != f->source_id)
+            c++;
+        if (c == w->rows->n)
+            return error_set(err, FZ_UNSUPPORTED, "partition field \"" STR_FMT "\" has a source that isn't a top-level column", STR_ARG(f->name));
+        if (f->transform.kind == IB_TRANSFORM_UNKNOWN)
+            return error_set(err, FZ_UNSUPPORTED, "partition transform \"" STR_FMT "\" isn't supported", STR_ARG(f->transform.text));
+        w->source[i] = c;
+    }
+    return FZ_OK;
+}
+
+fz_status table_writer_open(const ib_metadata *md, const row_schema *schema, job *j, const char *temp_dir, mem *m,
+                            table_writer **out, fz_error *err)
+{
+    table_writer *w = mem_zalloc(m, sizeof *w);
+    if (!w)
+        return error_nomem(err);
+    w->base.ops = &table_writer_sink_ops;
+    w->md = md;
+    w->rows = schema;
+    w->schema = ib_current_schema(md);
+    w->spec = ib_spec_by_id(md, md->default_spec_id);
+    w->j = j;
+    w->m = m;
+    w->temp_dir = temp_dir;
+    arena_init(&w->a, m);
+    arena_init(&w->scratch, m);
+    sbuf_init(&w->schema_json, m);
+    fz_status st = FZ_OK;
+    w->parts = mem_zalloc(m, sizeof(part) * WRITER_FANOUT);
+    ib_schema_write(w->schema, &w->schema_json);
+    if (!w->parts || w->schema_json.failed) {
+        st = error_nomem(err);
+        goto out;
+    }
+    w->kv[0].key = STR("iceberg.schema");
+    w->kv[0].value = (str){w->schema_json.p, w->schema_json.n};
+    TRY_GOTO(read_options(w, err));
+    TRY_GOTO(find_sources(w, err));
+    TRY_GOTO(ib_uuid_new(w->uuid, err));
+    *out = w;
+out:
+    if (st)
+        table_writer_close(w);
+    return st;
+}
+
+sink *table_writer_sink(table_writer *w)
+{
+    return &w->base;
+}
+
+static fz_status finish_open(table_writer *w, fz_error *err)
+{
+    for (uint32_t i = 0; i < w->n_parts; i++)
+        TRY(part_finish(w, &w->parts[i], err));
+    w->n_parts = 0;
+    return FZ_OK;
+}
+
+/* Writes what was spilled: each bucket is read back and appended anew; what doesn't fit again goes into
+ * buckets by further bits of the hash. Bounded: the first partition of a pass is always opened, so each pass finishes some. */
+static fz_status drain_buckets(table_writer *w, spill_file **buckets, unsigned depth, fz_error *err)
+{
+    fz_status st = FZ_OK;
+    batch b;
+    batch_init(&b, w->m);
+    for (uint32_t i = 0; i < BUCKETS && !st; i++) {
+        if (!buckets[i])
+            continue;
+        w->depth = depth;
+        st = spill_rewind(buckets[i], err);
+        for (bool end = false; !st;) {
+            st = spill_read(buckets[i], &b, &end, err);
+            if (st || end)
+                break;
+            st = append(w, &b, err);
+        }
+        spill_close(buckets[i]);
+        buckets[i] = NULL;
+        if (st)
+            break;
+        st = finish_open(w, err);
+        spill_file *next[BUCKETS];
+        memcpy(next, w->bucket, sizeof next);
+        memset(w->bucket, 0, sizeof w->bucket);
+        if (!st)
+            st = drain_buckets(w, next, depth + 1, err);
+        for (uint32_t k = 0; k < BUCKETS; k++)
+            spill_close(next[k]);
+    }
+    batch_free(&b);
+    return st;
+}
+
+fz_status table_writer_finish(table_writer *w, uint32_t *n, const ib_data_file **files, int64_t *rows, fz_error *err)
+{
+    TRY(finish_open(w, err));
+    spill_file *buckets[BUCKETS];
+    memcpy(buckets, w->bucket, sizeof buckets);
+    memset(w->bucket, 0, sizeof w->bucket);
+    fz_status st = drain_buckets(w, buckets, 1, err);
+    for (uint32_t i = 0; i < BUCKETS; i++)
+        spill_close(buckets[i]);
+    if (st)
+        return st;
+    *n = w->n_files;
+    *files = w->files;
+    *rows = w->n_rows;
+    return FZ_OK;
+}
+
+void table_writer_committed(table_writer *w)
+{
+    w->committed = true;
+}
+
+void table_writer_close(table_writer *w)
+{
+    if (!w)
+        return;
+    for (uint32_t i = 0; i < w->n_parts; i++)
+        pq_writer_abort(w->parts[i].w);
+    for (uint32_t i = 0; i < BUCKETS; i++)
+        spill_close(w->bucket[i]);
+    if (!w->committed)
+        for (uint32_t i = 0; i < w->n_files; i++) {
+            char *path = arena_strndup(&w->scratch, w->files[i].file_path.p, w->files[i].file_path.n);
+            if (path)
+                io_remove(path, NULL);
+        }
+    mem *m = w->m;
+    mem_free(m, w->files, sizeof *w->files * w->cap_files);
+    mem_free(m, w->parts, sizeof(part) * WRITER_FANOUT);
+    sbuf_free(&w->schema_json);
+    arena_free(&w->a);
+    arena_free(&w->scratch);
+    mem_free(m, w, sizeof *w);
+}
