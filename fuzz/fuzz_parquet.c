@@ -56,6 +56,27 @@ static void column_read(pq_file *p, io_file *f, uint32_t g, uint32_t leaf, uint3
     pq_cursor_close(c);
 }
 
+static bool keep_some(void *ctx, const pq_bounds *b, int64_t rows)
+{
+    if (b->known)
+        sink += (uint64_t)datum_cmp(&b->min, &b->max);
+    return rows & 1;
+}
+
+static void pages_prune(pq_file *p, io_file *f, uint32_t g, uint32_t leaf)
+{
+    arena a;
+    pq_row_range *r;
+    uint32_t n;
+    uint64_t at = 0, rows = (uint64_t)pq_meta(p)->row_groups[g].num_rows;
+    arena_init(&a, NULL);
+    if (pq_prune_pages(p, f, g, leaf, keep_some, NULL, &a, &r, &n, NULL) == FZ_OK)
+        for (uint32_t i = 0; i < n; at = r[i++].to)
+            if (r[i].from < at || r[i].to <= r[i].from || r[i].to > rows)
+                __builtin_trap();
+    arena_free(&a);
+}
+
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
     mem_file f;
@@ -68,8 +89,10 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     batch_init(&b, NULL);
     uint32_t n_groups = pq_meta(p)->n_row_groups, n_leaves = pq_schema(p)->n;
     for (uint32_t g = 0; g < n_groups && g < 16; g++)
-        for (uint32_t i = 0; i < n_leaves && i < 64; i++)
+        for (uint32_t i = 0; i < n_leaves && i < 64; i++) {
+            pages_prune(p, &f.f, g, i);
             column_read(p, &f.f, g, i, steps[(size + g + i) % 4], &b);
+        }
     batch_free(&b);
     pq_close(p);
     return 0;

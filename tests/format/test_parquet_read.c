@@ -408,6 +408,71 @@ static void wrong_index_is_ignored(void **s)
     }
 }
 
+/* ---- pruning by page ---- */
+
+static bool keep_above(void *ctx, const pq_bounds *b, int64_t rows)
+{
+    return !b->known || b->max.i64 > *(int64_t *)ctx;
+}
+
+/* Ten pages of 100 rows, page i with values i*100 … i*100+99; what is wrong with the index is `kind`. */
+static void prune_case(int kind, int64_t above, int want_n, uint64_t want_from, uint64_t want_to)
+{
+    maker m;
+    fz_error e = {0};
+    int64_t v[100], mins[10], maxs[10], low = 0, high = 999;
+    str min[10], max[10];
+    bool null_pages[10] = {0};
+    int64_t nulls[10] = {0};
+    maker_init(&m, PQ_INT64, false);
+    for (int p = 0; p < 10; p++) {
+        for (int i = 0; i < 100; i++)
+            v[i] = p * 100 + i;
+        put_data(&m, 100, PQ_ENC_PLAIN, NULL, 0, v, sizeof v);
+        mins[p] = v[0];
+        maxs[p] = v[99];
+        min[p] = (str){(char *)&mins[p], 8};
+        max[p] = (str){(char *)&maxs[p], 8};
+    }
+    m.chunk.stats = (pq_statistics){.has_min = true, .has_max = true, .has_null_count = true,
+                                    .min = {(char *)&low, 8}, .max = {(char *)&high, 8}};
+    pq_column_index ci = {.n = 10, .null_pages = null_pages, .min = min, .max = max, .boundary_order = 1, .null_counts = nulls};
+    switch (kind) {
+    case 1: maxs[9] = 1000; break;         /* beyond the chunk's */
+    case 2: nulls[3] = 1; break;           /* more nulls than the chunk */
+    case 3: ci.n = 9; break;
+    case 4: m.chunk.stats.has_max = false; break;
+    case 5: min[2].n = 7; break;
+    case 6: m.pages[4].first_row = 399; m.pages[5].first_row = 399; break;
+    }
+    m.chunk.column_index_offset = (int64_t)m.b.n;
+    pq_write_column_index(&m.b, &ci);
+    m.chunk.column_index_length = (int32_t)((int64_t)m.b.n - m.chunk.column_index_offset);
+    OK(maker_open(&m, true, &e));
+    arena a;
+    arena_init(&a, NULL);
+    pq_row_range *r;
+    uint32_t n;
+    OK(pq_prune_pages(m.p, &m.mf.f, 0, 0, keep_above, &above, &a, &r, &n, &e));
+    assert_int_equal(n, want_n);
+    if (n) {
+        assert_int_equal(r[0].from, want_from);
+        assert_int_equal(r[n - 1].to, want_to);
+    }
+    arena_free(&a);
+    maker_free(&m);
+}
+
+static void pages_are_pruned(void **s)
+{
+    prune_case(0, 650, 1, 600, 1000);
+    prune_case(0, 699, 1, 700, 1000);
+    prune_case(0, -1, 1, 0, 1000);
+    prune_case(0, 999, 0, 0, 0);
+    for (int kind = 1; kind <= 6; kind++) /* as if there were no index */
+        prune_case(kind, 650, 1, 0, 1000);
+}
+
 /* ---- bounds and types ---- */
 
 static pq_bounds bounds_of(maker *m, const void *min, size_t n_min, const void *max, size_t n_max)
@@ -803,6 +868,7 @@ int main(void)
         cmocka_unit_test(selection_is_enough),
         cmocka_unit_test(index_saves_reads),
         cmocka_unit_test(wrong_index_is_ignored),
+        cmocka_unit_test(pages_are_pruned),
         cmocka_unit_test(bounds_that_can_be_trusted),
         cmocka_unit_test(promotion),
         cmocka_unit_test(decimals_are_checked),

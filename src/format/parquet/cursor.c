@@ -282,37 +282,12 @@ static fz_status page_open(pq_cursor *c, fz_error *err)
 
 /* ---- skipping ---- */
 
-/* Whether the index describes the data pages of this chunk: in order, within it, every row. */
-static bool index_valid(const pq_cursor *c, const pq_offset_index *x)
-{
-    uint64_t at = c->data_start, end = c->pages.end;
-    for (uint32_t i = 0; i < x->n; i++) {
-        const pq_page_location *p = &x->pages[i];
-        if (p->offset < 0 || (uint64_t)p->offset < at || p->compressed_size <= 0 || (uint64_t)p->offset > end ||
-            (uint64_t)p->compressed_size > end - (uint64_t)p->offset)
-            return false;
-        if (p->first_row < 0 || (uint64_t)p->first_row >= c->rows ||
-            (i == 0 ? p->first_row != 0 : p->first_row <= x->pages[i - 1].first_row))
-            return false;
-        at = (uint64_t)p->offset + (uint64_t)p->compressed_size;
-    }
-    return x->n && x->pages[0].offset == (int64_t)c->data_start;
-}
-
 /* The offset index is an aid: any failure leaves the cursor without one. */
 static void index_load(pq_cursor *c)
 {
     c->index_tried = true;
-    if (c->chunk->offset_index_offset < 0)
-        return;
-    size_t n = (size_t)c->chunk->offset_index_length;
-    buf *b = buf_new(c->m, n);
-    if (b && io_read(c->pages.f, (uint64_t)c->chunk->offset_index_offset, b->data, n, NULL) == FZ_OK) {
-        c->pages.fetched += n;
-        if (pq_read_offset_index(b->data, n, &c->index_mem, &c->index, NULL) != FZ_OK || !index_valid(c, &c->index))
-            c->index.n = 0;
-    }
-    buf_unref(b);
+    if (offset_index_load(c->pages.f, c->chunk, c->data_start, c->pages.end, c->rows, &c->index_mem, &c->index))
+        c->pages.fetched += (uint64_t)c->chunk->offset_index_length;
 }
 
 static uint64_t index_page_end(const pq_cursor *c, uint32_t i)
@@ -438,12 +413,14 @@ typedef struct reading {
 
 static size_t pad64(size_t n) { return (n + 63) & ~(size_t)63; }
 
-/* Memory for a read of r->rows rows: one of two blocks in turn, new ones while both are kept. */
+/* Memory for a read of r->rows rows (the first page was entered: whether there is a dictionary is
+ * known): one of two blocks in turn, new ones while both are kept. */
 static fz_status reading_init(reading *r, fz_error *err)
 {
     pq_cursor *c = r->c;
     size_t n = r->rows;
-    size_t data = pad64(n * c->elem), codes = pad64(n * 4), ends = codes;
+    size_t data = pad64(n * c->elem), codes = c->dict_seen ? pad64(n * 4) : 0;
+    size_t ends = c->dict_seen ? pad64((n / 8 + 1) * 4) : 0;
     size_t raw = c->conv == CONV_COPY ? 0 : pad64(n * source_size(c->leaf->element->type));
     size_t valid = pad64(BITMAP_WORDS(n) * 8), all = data + codes + ends + raw + valid;
     unsigned i = 0;
@@ -464,24 +441,32 @@ static fz_status reading_init(reading *r, fz_error *err)
     r->ends = (uint32_t *)(r->data + data + codes);
     r->raw = r->data + data + codes + ends;
     r->valid = (uint64_t *)(r->raw + raw);
-    r->runs_max = r->rows / 8 ? r->rows / 8 : 1;
+    r->runs_max = r->rows / 8 ? r->rows / 8 : 1; /* more are codes: a run costs as much as some rows */
     return FZ_OK;
 }
 
-/* Makes k dense values at p (of size bytes each) stand where the bits of [at, at+n) are set;
- * zero elsewhere. From the back, in place: a value never moves to the left. */
+typedef struct bytes16 { uint64_t w[2]; } bytes16;
+
+/* Makes k dense values at p stand where the bits of [at, at+n) are set, zero elsewhere: from the back,
+ * in place, without branching on bits; done when those that are left lie where they belong. */
 #define SPREAD(T)                                           \
     do {                                                    \
-        T *v = p, zero = {0};                               \
-        for (size_t i = n, j = k; i-- > 0;) {               \
-            if (bit_get(bits, at + i))                      \
-                v[i] = v[--j];                              \
-            else                                            \
-                v[i] = zero;                                \
+        T *v = p;                                           \
+        for (size_t i = n, j = k; i > j;) {                 \
+            uint64_t bit = bit_get(bits, at + --i);         \
+            j -= bit;                                       \
+            v[i] = v[j] & (T)(0 - bit);                     \
         }                                                   \
     } while (0)
 
-typedef struct bytes16 { uint64_t w[2]; } bytes16;
+static void spread16(bytes16 *v, const uint64_t *bits, size_t at, size_t n, size_t k)
+{
+    for (size_t i = n, j = k; i > j;) {
+        uint64_t bit = bit_get(bits, at + --i), mask = 0 - bit;
+        j -= bit;
+        v[i] = (bytes16){{v[j].w[0] & mask, v[j].w[1] & mask}};
+    }
+}
 
 static void spread(void *p, uint32_t size, const uint64_t *bits, size_t at, size_t n, size_t k)
 {
@@ -489,7 +474,7 @@ static void spread(void *p, uint32_t size, const uint64_t *bits, size_t at, size
     case 1: SPREAD(uint8_t); break;
     case 4: SPREAD(uint32_t); break;
     case 8: SPREAD(uint64_t); break;
-    default: SPREAD(bytes16); break;
+    default: spread16(p, bits, at, n, k); break;
     }
 }
 

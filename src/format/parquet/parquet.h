@@ -45,15 +45,24 @@ const row_schema *pq_schema(const pq_file *p);
 int pq_find_field(const pq_file *p, int32_t field_id);
 int pq_find_name(const pq_file *p, str name);
 
-/* min, max as datums of the column's engine type; *known false where the file has none that
- * can be trusted (or they were truncated: *exact false, still bounds). null_count -1: unknown.
- * String datums point into the footer. */
+/* min, max as datums of the column's engine type; `known` false where the file has none that
+ * can be trusted; `exact` false where they may not be values of the column (truncated text, and
+ * floats, unless no NaN is known to be there). The maximum of floats is NaN, the greatest value,
+ * unless the file says that it has none. null_count -1: unknown. Strings point into the footer. */
 typedef struct pq_bounds {
     bool known, exact;
     datum min, max;
     int64_t null_count;
 } pq_bounds;
 void pq_column_bounds(const pq_file *p, uint32_t row_group, uint32_t leaf, pq_bounds *out);
+
+/* Page-level pruning: the rows of a row group that lie in pages of `leaf` for which keep() says
+ * true (bounds of the page, its rows; bounds that aren't known must be kept), as ascending, disjoint
+ * ranges in the arena. Without indexes that can be trusted that is one range over all rows. */
+typedef bool (*pq_keep_fn)(void *ctx, const pq_bounds *page, int64_t rows);
+typedef struct pq_row_range { uint64_t from, to; } pq_row_range;
+fz_status pq_prune_pages(pq_file *p, io_file *f, uint32_t row_group, uint32_t leaf, pq_keep_fn keep, void *ctx,
+                         arena *a, pq_row_range **out, uint32_t *n, fz_error *err);
 
 /* Reads a column chunk of one row group. `as` is the type to deliver: the column's own or one
  * that Iceberg promotes it to (int→long, float→double, wider decimal); others: FZ_INVALID. */
@@ -64,8 +73,10 @@ void pq_cursor_close(pq_cursor *c); /* NULL allowed */
 uint64_t pq_cursor_left(const pq_cursor *c);
 fz_status pq_cursor_skip(pq_cursor *c, uint64_t rows, fz_error *err);
 /* The next `rows` (≤ BATCH_ROWS) rows as a vector of that length. With sel, only the selected rows'
- * values are defined, and the others need not be decoded. Memory of the vector lies in the
- * cursor or in `out`'s arena (dictionary, page): kept alive by buffers added to out's keep. */
+ * values are defined, and the others need not be decoded. All values, codes, run ends and bitmaps lie
+ * in buffers that are added to out's keep, so that the vector outlives the cursor; only the vec
+ * structures of dictionaries and the value of a CONST null lie in out's arena. After a failure the
+ * cursor can only be closed. */
 fz_status pq_cursor_read(pq_cursor *c, uint32_t rows, const uint16_t *sel, uint32_t nsel, vec *v,
                          batch *out, fz_error *err);
 /* Sum of compressed bytes fetched so far. */

@@ -406,8 +406,7 @@ static void float_widen(pq_bounds *b, bool may_nan)
     }
 }
 
-/* Bounds from the bytes of a minimum and a maximum; leaves `known` false if they make no sense. */
-static void bounds_make(const pq_leaf *l, str min, str max, bool exact, bool may_nan, pq_bounds *out)
+void bounds_make(const pq_leaf *l, str min, str max, bool exact, bool may_nan, pq_bounds *out)
 {
     if (!bound_datum(l, min, &out->min) || !bound_datum(l, max, &out->max) ||
         datum_cmp(&out->min, &out->max) > 0)

@@ -33,6 +33,16 @@ struct pq_file {
     bool v2_flag_unset;    /* the writer compressed v2 pages and said it didn't */
 };
 
+/* Bounds from the bytes of a minimum and a maximum; `known` stays false if they make no sense. */
+void bounds_make(const pq_leaf *l, str min, str max, bool exact, bool may_nan, pq_bounds *out);
+
+/* ---- page_index.c ---- */
+
+/* The offset index of a chunk whose pages lie in [data_start, end); false (and n = 0): there is none
+ * that can be used. */
+bool offset_index_load(io_file *f, const pq_column_chunk *c, uint64_t data_start, uint64_t end, uint64_t rows,
+                       arena *a, pq_offset_index *out);
+
 /* ---- convert.c: from a file's values to the engine's ---- */
 
 typedef enum pq_conv {
