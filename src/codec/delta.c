@@ -7,6 +7,10 @@
 #include "codec/delta.h"
 #include "codec/bitpack.h"
 
+#if defined(__x86_64__)
+#include <immintrin.h>
+#endif
+
 #define PIECE 512
 #define BLOCK_MAX (1u << 20) /* values per block; writers use 128 to some thousands */
 
@@ -74,17 +78,79 @@ static bool mini_open(delta_reader *r)
     return true;
 }
 
+/* Sums up whole registers: within one by three or four shifted additions, and from one to the next
+ * by its last lane, so that the chain of dependent steps is per register and not per value. Returns
+ * how many values that were; *last is the sum so far. */
+#if defined(__x86_64__)
+
+#define SHIFTED64(x, k) _mm512_alignr_epi64((x), zero, 8 - (k))
+#define SHIFTED32(x, k) _mm512_alignr_epi32((x), zero, 16 - (k))
+
+__attribute__((target("avx512f"))) static size_t sum64_avx512(uint64_t *dst, size_t n, uint64_t *last, uint64_t least)
+{
+    const __m512i zero = _mm512_setzero_si512(), top = _mm512_set1_epi64(7);
+    const __m512i add = _mm512_set1_epi64((long long)least);
+    __m512i carry = _mm512_set1_epi64((long long)*last);
+    size_t i = 0;
+    for (; i + 8 <= n; i += 8) {
+        __m512i x = _mm512_add_epi64(_mm512_loadu_si512(dst + i), add);
+        x = _mm512_add_epi64(x, SHIFTED64(x, 1));
+        x = _mm512_add_epi64(x, SHIFTED64(x, 2));
+        x = _mm512_add_epi64(x, SHIFTED64(x, 4));
+        x = _mm512_add_epi64(x, carry);
+        _mm512_storeu_si512(dst + i, x);
+        carry = _mm512_permutexvar_epi64(top, x);
+    }
+    *last = i ? dst[i - 1] : *last;
+    return i;
+}
+
+__attribute__((target("avx512f"))) static size_t sum32_avx512(uint32_t *dst, size_t n, uint32_t *last, uint32_t least)
+{
+    const __m512i zero = _mm512_setzero_si512(), top = _mm512_set1_epi32(15);
+    const __m512i add = _mm512_set1_epi32((int)least);
+    __m512i carry = _mm512_set1_epi32((int)*last);
+    size_t i = 0;
+    for (; i + 16 <= n; i += 16) {
+        __m512i x = _mm512_add_epi32(_mm512_loadu_si512(dst + i), add);
+        x = _mm512_add_epi32(x, SHIFTED32(x, 1));
+        x = _mm512_add_epi32(x, SHIFTED32(x, 2));
+        x = _mm512_add_epi32(x, SHIFTED32(x, 4));
+        x = _mm512_add_epi32(x, SHIFTED32(x, 8));
+        x = _mm512_add_epi32(x, carry);
+        _mm512_storeu_si512(dst + i, x);
+        carry = _mm512_permutexvar_epi32(top, x);
+    }
+    *last = i ? dst[i - 1] : *last;
+    return i;
+}
+
+static size_t sum64_simd(uint64_t *dst, size_t n, uint64_t *last, uint64_t least)
+{
+    return __builtin_cpu_supports("avx512f") ? sum64_avx512(dst, n, last, least) : 0;
+}
+
+static size_t sum32_simd(uint32_t *dst, size_t n, uint32_t *last, uint32_t least)
+{
+    return __builtin_cpu_supports("avx512f") ? sum32_avx512(dst, n, last, least) : 0;
+}
+
+#else
+static size_t sum64_simd(uint64_t *dst, size_t n, uint64_t *last, uint64_t least) { return 0; }
+static size_t sum32_simd(uint32_t *dst, size_t n, uint32_t *last, uint32_t least) { return 0; }
+#endif
+
 /* n values at dst are deltas less the least one; sums them up. */
 static uint64_t sum64(uint64_t *dst, size_t n, uint64_t last, uint64_t least)
 {
-    for (size_t i = 0; i < n; i++)
+    for (size_t i = sum64_simd(dst, n, &last, least); i < n; i++)
         dst[i] = last += dst[i] + least;
     return last;
 }
 
 static uint32_t sum32(uint32_t *dst, size_t n, uint32_t last, uint32_t least)
 {
-    for (size_t i = 0; i < n; i++)
+    for (size_t i = sum32_simd(dst, n, &last, least); i < n; i++)
         dst[i] = last += dst[i] + least;
     return last;
 }
