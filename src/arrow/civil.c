@@ -65,7 +65,7 @@ size_t date_text(int32_t days, char *out)
 size_t time_text(int64_t micros, char *out)
 {
     if (micros < 0 || micros > MICROS_PER_DAY) /* not a time of day; shown as it lies on the clock */
-        micros -= civil_floor_div(micros, MICROS_PER_DAY) * MICROS_PER_DAY;
+        micros = civil_floor_mod(micros, MICROS_PER_DAY);
     return (size_t)(put_time(out, micros) - out);
 }
 
@@ -88,12 +88,12 @@ static char *put_zone(char *at, int32_t offset_s)
 static size_t put_timestamp(int64_t micros, int32_t offset_s, bool zoned, char *out)
 {
     int64_t days = civil_floor_div(micros, MICROS_PER_DAY);
-    int64_t rest = micros - days * MICROS_PER_DAY + offset_s * MICROS_PER_SECOND;
+    int64_t rest = civil_floor_mod(micros, MICROS_PER_DAY) + offset_s * MICROS_PER_SECOND;
     int64_t carry = civil_floor_div(rest, MICROS_PER_DAY);
     civil_date d = civil_from_days(days + carry);
     char *at = put_date(out, d);
     *at++ = ' ';
-    at = put_time(at, rest - carry * MICROS_PER_DAY);
+    at = put_time(at, civil_floor_mod(rest, MICROS_PER_DAY));
     if (zoned)
         at = put_zone(at, offset_s);
     return (size_t)(put_era(at, d) - out);

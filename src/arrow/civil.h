@@ -71,6 +71,13 @@ static inline int64_t civil_floor_div(int64_t a, int64_t b)
     return a / b - (a % b != 0 && (a < 0) != (b < 0));
 }
 
+/* What floor division leaves: 0..b-1 for a positive b. */
+static inline int64_t civil_floor_mod(int64_t a, int64_t b)
+{
+    int64_t r = a % b;
+    return r < 0 ? r + b : r;
+}
+
 #define CIVIL_TEXT_MAX 48 /* bytes that any of these may need; no NUL is written */
 
 size_t date_text(int32_t days, char *out);            /* YYYY-MM-DD */
