@@ -1,0 +1,137 @@
+"""One piece of work of one peer, as a process of its own:  peers.py WORK ARG…
+
+Each prints a line "answer …" that is compared between engines, and where a time inside the process is what
+counts, lines "time SECONDS".
+"""
+import os, sys, time
+
+
+def catalog(lake):
+    from pyiceberg.catalog import load_catalog
+    os.makedirs(f"{lake}/warehouse", exist_ok=True)
+    return load_catalog("default", type="sql", uri=f"sqlite:///{lake}/catalog.db", warehouse=f"file://{lake}/warehouse")
+
+
+def load_pyiceberg(csv, lake):
+    import pyarrow.csv
+    c = catalog(lake)
+    c.create_namespace_if_not_exists("default")
+    t = pyarrow.csv.read_csv(csv)
+    it = c.create_table_if_not_exists("default.trade", schema=t.schema)
+    it.append(t)
+    print("answer", t.num_rows)
+
+
+def load_polars_iceberg(csv, lake):
+    import polars as pl
+    c = catalog(lake)
+    c.create_namespace_if_not_exists("default")
+    lf = pl.scan_csv(csv)
+    it = c.create_table_if_not_exists("default.trade", schema=lf.head(100).collect().to_arrow().schema)
+    lf.sink_iceberg(it, mode="append")
+    print("answer", "written")
+
+
+def load_polars_parquet(csv, out):
+    import polars as pl
+    os.makedirs(out, exist_ok=True)
+    pl.scan_csv(csv).sink_parquet(f"{out}/trade.parquet")
+    print("answer", "written")
+
+
+def scan_pyarrow(csv):
+    import pyarrow.csv, pyarrow.compute as pc
+    t = pyarrow.csv.read_csv(csv)
+    print("answer", [pc.sum(c).as_py() for c in t.columns])
+
+
+def scan_polars(csv):
+    import polars as pl
+    print("answer", list(pl.scan_csv(csv).sum().collect(engine="streaming").row(0)))
+
+
+def scan_duckdb(csv):
+    import duckdb
+    cols = open(csv).readline().strip().split(",")
+    q = ", ".join(f'sum("{c}"::bigint)' for c in cols)
+    print("answer", [int(x) for x in duckdb.sql(f"select {q} from read_csv('{csv}')").fetchone()])
+
+
+REPORT = 'select ym, sum("Value") as "Value" from {} where exp_imp = 1 group by ym order by ym'
+
+
+def files_of(lake):
+    import glob
+    return sorted(glob.glob(f"{lake}/warehouse/**/*.parquet", recursive=True))
+
+
+def report_duckdb(lake, n=1):
+    import duckdb
+    src = "read_parquet(" + repr(files_of(lake)) + ")"
+    for _ in range(int(n)):
+        t0 = time.perf_counter()
+        rows = duckdb.sql(REPORT.format(src)).fetchall()
+        print("time", time.perf_counter() - t0)
+    print("answer", len(rows), sum(int(r[1]) for r in rows))
+
+
+def report_datafusion(lake, n=1):
+    from datafusion import SessionContext
+    ctx = SessionContext()
+    files = files_of(lake)
+    ctx.register_parquet("t", os.path.dirname(files[0]))
+    for _ in range(int(n)):
+        t0 = time.perf_counter()
+        rows = ctx.sql(REPORT.format("t")).to_pydict()
+        print("time", time.perf_counter() - t0)
+    print("answer", len(rows["ym"]), sum(rows["Value"]))
+
+
+def report_polars(lake, n=1):
+    import polars as pl
+    it = catalog(lake).load_table("default.trade")
+    for _ in range(int(n)):
+        t0 = time.perf_counter()
+        df = (pl.scan_iceberg(it).filter(pl.col("exp_imp") == 1).group_by("ym").agg(pl.col("Value").sum()).sort("ym").collect())
+        print("time", time.perf_counter() - t0)
+    print("answer", df.height, df["Value"].sum())
+
+
+def first_duckdb(lake):
+    import duckdb
+    src = "read_parquet(" + repr(files_of(lake)) + ")"
+    print("answer", len(duckdb.sql(f"select * from {src} limit 1").fetchone()))
+
+
+def first_pyiceberg(lake):
+    t = catalog(lake).load_table("default.trade").scan(limit=1).to_arrow()
+    print("answer", len(t.column_names))
+
+
+def appends_pyiceberg(lake, n):
+    import pyarrow as pa
+    c = catalog(lake)
+    c.create_namespace_if_not_exists("default")
+    row = pa.table({"id": pa.array([1], pa.int64()), "v": pa.array(["x"], pa.string())})
+    t = c.create_table_if_not_exists("default.t", schema=row.schema)
+    for _ in range(int(n)):
+        t0 = time.perf_counter()
+        t.append(row)
+        print("time", time.perf_counter() - t0)
+    print("answer", t.scan().to_arrow().num_rows)
+
+
+def writer_pyiceberg(lake, n):
+    import pyarrow as pa
+    row = pa.table({"id": pa.array([1], pa.int64()), "v": pa.array(["x"], pa.string())})
+    c = catalog(lake)
+    failed = 0
+    for _ in range(int(n)):
+        try:
+            c.load_table("default.t").append(row)
+        except Exception:
+            failed += 1
+    print("answer", failed)
+
+
+globals()[sys.argv[1]](*sys.argv[2:])
