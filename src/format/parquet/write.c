@@ -379,20 +379,23 @@ static void encoder_drop(task *t)
     encoder_end(e);
 }
 
-/* A task more if a column waits for one. Entered and left with the lock. */
-static void call_task(pq_writer *w)
+/* As many tasks as columns wait for one and the pool can run. Entered and left with the lock. */
+static void call_tasks(pq_writer *w)
 {
-    if (!w->j || w->tasks >= w->tasks_max || !pick(w, GRAIN))
-        return;
-    encoder *e = mem_zalloc(w->m, sizeof *e);
-    if (!e)
-        return; /* append will do the work itself */
-    *e = (encoder){.t = {.step = encoder_step, .drop = encoder_drop}, .w = w, .m = w->m};
-    w->tasks++;
-    w->refs++;
-    pthread_mutex_unlock(&w->lock);
-    task_submit(w->j, &e->t);
-    pthread_mutex_lock(&w->lock);
+    int waiting = 0;
+    for (uint32_t i = 0; i < w->schema.n; i++)
+        waiting += !w->cols[i].busy && w->tail - w->cols[i].next >= GRAIN;
+    while (w->tasks < w->tasks_max && w->tasks < waiting) {
+        encoder *e = mem_zalloc(w->m, sizeof *e);
+        if (!e)
+            return; /* append will do the work itself */
+        *e = (encoder){.t = {.step = encoder_step, .drop = encoder_drop}, .w = w, .m = w->m};
+        w->tasks++;
+        w->refs++;
+        pthread_mutex_unlock(&w->lock);
+        task_submit(w->j, &e->t);
+        pthread_mutex_lock(&w->lock);
+    }
 }
 
 /* ---- opening ---- */
@@ -595,7 +598,7 @@ fz_status pq_writer_append(pq_writer *w, const batch *b, fz_error *err)
     if (st == FZ_OK && !w->j)
         while (encode(w, GRAIN))
             ;
-    call_task(w);
+    call_tasks(w);
     pthread_mutex_unlock(&w->lock);
     return st;
 }
