@@ -9,6 +9,7 @@
  * don't fit in a lane take the next kind of lane or the scalar loop.
  */
 #include "codec/bitpack.h"
+#include "base/clones.h"
 
 #include <string.h>
 
@@ -232,7 +233,7 @@ static inline uint64_t bits_get(const uint8_t *src, uint64_t at, unsigned n)
     return v & width_mask(n);
 }
 
-size_t bits_copy(const uint8_t *src, uint64_t first, uint64_t *dst, size_t at, size_t n)
+CLONES size_t bits_copy(const uint8_t *src, uint64_t first, uint64_t *dst, size_t at, size_t n)
 {
     size_t ones = 0;
     while (n) {
@@ -248,7 +249,7 @@ size_t bits_copy(const uint8_t *src, uint64_t first, uint64_t *dst, size_t at, s
     return ones;
 }
 
-size_t bits_ones(const uint8_t *src, uint64_t first, size_t n)
+CLONES size_t bits_ones(const uint8_t *src, uint64_t first, size_t n)
 {
     size_t ones = 0;
     while (n) {

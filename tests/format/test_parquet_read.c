@@ -858,6 +858,76 @@ static void damage_never_crashes(void **s)
     free(delta);
 }
 
+/* ---- memory that fails ---- */
+
+typedef struct failing { long left; long live; } failing;
+
+static void *failing_resize(void *ctx, void *p, size_t old_size, size_t new_size)
+{
+    failing *x = ctx;
+    if (new_size == 0) {
+        x->live -= p != NULL;
+        free(p);
+        return NULL;
+    }
+    if (x->left-- <= 0)
+        return NULL;
+    void *q = aligned_alloc(64, (new_size + 63) & ~(size_t)63);
+    if (p) {
+        memcpy(q, p, old_size < new_size ? old_size : new_size);
+        free(p);
+    } else {
+        x->live++;
+    }
+    return q;
+}
+
+/* Each allocation in turn fails: FZ_NOMEM comes out, and nothing is left behind. */
+static void memory_may_fail(void **s)
+{
+    maker m;
+    fz_error e = {0};
+    uint8_t body[512] = {3};
+    maker_init(&m, PQ_INT64, false);
+    put_dict(&m, dict8, 8);
+    uint32_t codes[200];
+    for (uint32_t i = 0; i < 200; i++)
+        codes[i] = i % 8;
+    size_t n = 1 + rle_encode(codes, 200, 3, body + 1);
+    put_data(&m, 200, PQ_ENC_RLE_DICTIONARY, NULL, 0, body, n);
+    int64_t v[200] = {0};
+    put_data(&m, 200, PQ_ENC_PLAIN, NULL, 0, v, sizeof v);
+    OK(maker_open(&m, true, &e));
+    fz_status st = FZ_NOMEM;
+    long tries = 0;
+    for (; st != FZ_OK && tries < 1000; tries++) {
+        failing x = {.left = tries};
+        mem_hooks hooks = {failing_resize, &x};
+        mem mm;
+        mem_init(&mm, NULL, &hooks, 0);
+        pq_file *p;
+        pq_cursor *c = NULL;
+        batch b;
+        batch_init(&b, &mm);
+        st = pq_open(&m.mf.f, &mm, &p, &e);
+        if (st == FZ_OK)
+            st = pq_cursor_open(p, &m.mf.f, 0, 0, TYPE(T_INT64), &mm, &c, &e);
+        while (st == FZ_OK && pq_cursor_left(c)) {
+            vec r;
+            st = pq_cursor_read(c, 150 < pq_cursor_left(c) ? 150 : (uint32_t)pq_cursor_left(c), NULL, 0, &r, &b, &e);
+        }
+        assert_true(st == FZ_OK || st == FZ_NOMEM);
+        pq_cursor_close(c);
+        pq_close(p);
+        batch_free(&b);
+        assert_int_equal(x.live, 0);
+        assert_int_equal(mm.used, 0);
+    }
+    assert_int_equal(st, FZ_OK);
+    assert_true(tries > 8);
+    maker_free(&m);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -876,6 +946,7 @@ int main(void)
         cmocka_unit_test(skips_and_selections),
         cmocka_unit_test(bad_data),
         cmocka_unit_test(damage_never_crashes),
+        cmocka_unit_test(memory_may_fail),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

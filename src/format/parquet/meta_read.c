@@ -31,13 +31,16 @@ typedef struct footer {
     uint32_t n_orders;   /* column_orders, by leaf: whether min_value and max_value are defined */
     bool *order_known;
     const char *refused; /* a feature that isn't supported */
+    bool nomem;
 } footer;
 
 static void *list_alloc(footer *f, uint32_t n, size_t size)
 {
     void *p = arena_zalloc(f->a, (n ? n : 1) * size);
-    if (!p)
-        thrift_fail(&f->in, "needs more memory than there is");
+    if (!p) {
+        f->nomem = true;
+        thrift_fail(&f->in, "needs more memory than there is"); /* ends the parse */
+    }
     return p;
 }
 
@@ -483,6 +486,8 @@ fz_status pq_read_footer(const uint8_t *data, size_t n, uint64_t base, uint64_t 
     footer ft = {.a = a, .m = out};
     thrift_init(&ft.in, data, n);
     file_meta_read(&ft);
+    if (ft.nomem)
+        return error_nomem(err);
     if (!ft.in.fault && ft.refused)
         return error_set(err, FZ_UNSUPPORTED, "Parquet %s is not supported", ft.refused);
     if (!ft.in.fault && !schema_is_tree(out))
