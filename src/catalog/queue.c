@@ -115,10 +115,13 @@ fz_status queue_enter(const char *path, int64_t timeout_ms, int *out, fz_error *
     return FZ_OK;
 }
 
+/* Unlocks by itself too: a child that was forked meanwhile keeps the file open. */
 void queue_leave(int fd)
 {
-    if (fd >= 0)
-        close(fd);
+    if (fd < 0)
+        return;
+    range_lock(fd, F_OFD_SETLK, F_UNLCK, 0, 0);
+    close(fd);
 }
 
 #else
