@@ -92,7 +92,7 @@ static void time_range(const ib_transform *t, type source, const datum *lo, cons
     if (type_phys(lo->t) == PHYS_STR || type_phys(hi->t) == PHYS_STR)
         return;
     i128 first = number(lo), last = number(hi);
-    if (first <= 0)
+    if (first <= 0 && !(days && t->kind == IB_DAY))
         first--;
     b->has_lower = unit_start(t->kind, days, first, &from) && set_number(source, from, &b->lower);
     b->has_upper = unit_start(t->kind, days, last + 1, &to) && set_number(source, to - 1, &b->upper);

@@ -81,7 +81,7 @@ static fz_status partition_of(summary *s, const ib_metadata *md, const ib_data_f
 
 fz_status summary_add(summary *s, const ib_metadata *md, const ib_data_file *f, bool added, fz_error *err)
 {
-    summary_counts *part;
+    summary_counts *part = NULL;
     TRY(partition_of(s, md, f, &part, err));
     count(&s->all, f, added);
     count(part, f, added);
