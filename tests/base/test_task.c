@@ -351,7 +351,8 @@ static void a_loop_returns_its_failure_and_leaves_the_job(void **state)
             char expect[32];
             snprintf(expect, sizeof expect, "item %d", round % 10);
             assert_string_equal(e.message, expect);
-            assert_true(n.leaves < 1000 - 1);
+            if (widths[w_] == 0) /* other threads may have run all the rest meanwhile */
+                assert_int_equal(n.leaves, round % 10);
         }
         assert_false(job_stopped(&j));
         job_fail(&j, &e);
