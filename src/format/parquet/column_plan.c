@@ -77,9 +77,10 @@ static double grown(double half, double all, double n, double rows)
     return guess < rows ? guess : rows;
 }
 
-/* Codes of the whole sample, whose dictionary grew from `half` to `all` entries of entry_bytes. */
+/* Codes of the whole sample, whose dictionary grew from `half` to `all` entries of entry_bytes, each of
+ * which costs entry_cost, once. */
 static fz_status weigh_dict(column_writer *c, column_scratch *s, const uint32_t *codes, double half, uint32_t all,
-                            double entry_bytes, double rows, option *best, fz_error *err)
+                            double entry_bytes, double entry_cost, double rows, option *best, fz_error *err)
 {
     uint32_t n = c->stage.values;
     double entries = grown(half, all, n, rows);
@@ -92,7 +93,7 @@ static fz_status weigh_dict(column_writer *c, column_scratch *s, const uint32_t 
      * runs, which readers hand on as such. */
     double doubt = 1 + 0.3 * (all > half ? log2(all / half) : 0);
     double raw = (double)size / n * (now ? (double)then / now : 1) * doubt;
-    double fixed = entries * entry_bytes / (rows > n ? rows : n), ns = raw < 0.2 ? 0.05 + 2 * raw : 0.5;
+    double fixed = entries * entry_cost / (rows > n ? rows : n), ns = raw < 0.2 ? 0.05 + 2 * raw : 0.5;
     TRY(weigh(c, s, size, raw, fixed, ns, false, best, err));
     if (now > 1 && now < 16 && now != 8 && code_width(all, true) == code_width((uint32_t)entries, true)) {
         TRY(encode_codes(s, c->m, codes, n, code_width(all, true), 0, &size, err));
@@ -130,7 +131,7 @@ static fz_status dict_of_lanes(column_writer *c, column_scratch *s, bool whole, 
     lane_dict_clear(&c->ld);
     if (st != FZ_OK || full)
         return st;
-    return weigh_dict(c, s, codes, whole ? all : half, all, c->width, rows, best, err);
+    return weigh_dict(c, s, codes, whole ? all : half, all, c->width, c->width, rows, best, err);
 }
 
 static fz_status decide_lanes(column_writer *c, column_scratch *s, bool whole, double rows, fz_error *err)
@@ -178,8 +179,6 @@ static fz_status decide_text(column_writer *c, column_scratch *s, bool whole, do
     option dict = {0}, plain = {0};
     for (uint32_t i = 0; i < n / 2; i++)
         half = g->codes[i] >= half ? g->codes[i] + 1 : half;
-    if (whole || d->n <= n / 2)
-        TRY(weigh_dict(c, s, g->codes, whole ? d->n : half, d->n, (double)d->blob_n / d->n, rows, &dict, err));
 
     size_t size = 0;
     TRY(body_room(s, c->m, 0, TRIAL_BYTES_MAX, err));
@@ -193,18 +192,16 @@ static fz_status decide_text(column_writer *c, column_scratch *s, bool whole, do
     double raw = (double)g->value_bytes / n;
     TRY(weigh(c, s, size, raw, 0, 3, false, &plain, err));
 
+    /* Entries cost what plain values do, and compress as they do. */
+    if (whole || d->n <= n / 2)
+        TRY(weigh_dict(c, s, g->codes, whole ? d->n : half, d->n, (double)d->blob_n / d->n, plain.cost, rows, &dict, err));
+
     option best = plain;
     c->plan.plain_cost = plain.cost;
-    if (dict.valid) {
-        /* The entries of the dictionary page shrink as text does. */
-        double fixed = (double)d->blob_n / n;
-        if (plain.zstd && dict.bytes > fixed)
-            dict.cost -= fixed * (1 - plain.bytes / (raw > 0 ? raw : 1));
-        if (dict.cost < best.cost) {
-            c->plan.dict = true;
-            dict.zstd |= plain.zstd && fixed > 0.1 * dict.bytes;
-            best = dict;
-        }
+    if (dict.valid && dict.cost < best.cost) {
+        c->plan.dict = true;
+        dict.zstd |= plain.zstd && (double)d->blob_n / n > 0.1 * dict.bytes;
+        best = dict;
     }
     c->plan.plain = PQ_ENC_PLAIN;
     c->plan.codec = best.zstd ? PQ_ZSTD : PQ_UNCOMPRESSED;

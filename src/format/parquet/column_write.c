@@ -546,6 +546,15 @@ static fz_status check_text_dict(column_writer *c, column_scratch *s, fz_error *
     return FZ_OK;
 }
 
+/* What is staged counts towards a row group's size, or a sample of wide rows would go unseen. */
+static void count_staged(column_writer *c)
+{
+    const column_stage *g = &c->stage;
+    double n = g->values, each = c->bytes && n > 0 ? (double)g->value_bytes / n : c->width;
+    double bytes = g->constant ? 0 : c->plan.known ? n * c->plan.bytes_per_value : n * each / 4;
+    atomic_store_explicit(&c->staged_bytes, (int64_t)bytes, memory_order_relaxed);
+}
+
 fz_status column_add(column_writer *c, column_scratch *s, const vec *v, const uint16_t *sel, uint32_t from,
                      uint32_t n, fz_error *err)
 {
@@ -561,6 +570,7 @@ fz_status column_add(column_writer *c, column_scratch *s, const vec *v, const ui
         if (stage_full(c))
             TRY(stage_flush(c, s, false, err));
     }
+    count_staged(c);
     return FZ_OK;
 }
 
@@ -760,6 +770,7 @@ fz_status column_end_chunk(column_writer *c, column_scratch *s, chunk **out, fz_
     check_plan(c);
     lane_dict_clear(&c->ld);
     text_dict_clear(&c->td);
+    count_staged(c);
     c->ch = NULL;
     *out = k;
     return FZ_OK;

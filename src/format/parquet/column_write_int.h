@@ -192,7 +192,8 @@ typedef struct column_writer {
     text_dict td;
     uint32_t stamp;
     chunk *ch;            /* under construction */
-    _Atomic int64_t done_bytes; /* of finished pages, over all chunks */
+    _Atomic int64_t done_bytes;   /* of finished pages, over all chunks */
+    _Atomic int64_t staged_bytes; /* what the stage will come to, about */
     /* of the whole file */
     bounds b;
     int64_t size_bytes, value_count, null_count, nan_count;

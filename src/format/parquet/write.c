@@ -143,7 +143,8 @@ static int64_t encoded_bytes(const pq_writer *w)
 {
     int64_t n = 0;
     for (uint32_t i = 0; i < w->schema.n; i++)
-        n += atomic_load_explicit(&w->cols[i].c.done_bytes, memory_order_relaxed);
+        n += atomic_load_explicit(&w->cols[i].c.done_bytes, memory_order_relaxed) +
+             atomic_load_explicit(&w->cols[i].c.staged_bytes, memory_order_relaxed);
     return n;
 }
 
