@@ -1,0 +1,51 @@
+"""What the interoperability tests share: the command under test, lakes, catalogs of PyIceberg over them."""
+import os, subprocess, sys
+
+import pytest
+
+ROOT = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
+FRAZIL = os.path.join(ROOT, "build", "frazil")
+
+
+class Lake:
+    def __init__(self, path):
+        self.path = str(path)
+
+    def run(self, *args, check=True, stdin=None, env=None, timeout=300):
+        r = subprocess.run([FRAZIL, "--lake", self.path, *map(str, args)], input=stdin, capture_output=True, timeout=timeout,
+                           text=not isinstance(stdin, bytes), env=dict(os.environ, **(env or {})))
+        if check and r.returncode:
+            raise AssertionError(f"frazil {args}: exit {r.returncode}\n{r.stderr}")
+        return r
+
+    def sql(self, text, **kw):
+        """Rows of the statement as lists of texts."""
+        import csv, io
+        out = self.run("sql", text, "--format", "csv", **kw).stdout
+        return list(csv.reader(io.StringIO(out)))[1:]
+
+    def one(self, text):
+        return self.sql(text)[0][0]
+
+    def load(self, *args, **kw):
+        return self.run("load", *args, **kw)
+
+    def catalog(self):
+        from pyiceberg.catalog import load_catalog
+        os.makedirs(self.path + "/warehouse", exist_ok=True)
+        return load_catalog("default", type="sql", uri=f"sqlite:///{self.path}/catalog.db", warehouse=f"file://{self.path}/warehouse")
+
+    def table(self, name):
+        return self.catalog().load_table(name if "." in name else "default." + name)
+
+
+@pytest.fixture
+def lake(tmp_path):
+    return Lake(tmp_path / "lake")
+
+
+@pytest.fixture
+def trade_csv(tmp_path):
+    path = tmp_path / "trade.csv"
+    subprocess.run([os.path.join(ROOT, "build", "gen_trade"), "20000", str(path)], check=True)
+    return str(path)
