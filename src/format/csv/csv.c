@@ -126,7 +126,8 @@ static fz_status sample_read(csv_source *s, size_t want, fz_error *err)
         TRY(input_read(s->in, s->carry + s->carry_n, need, &got, err));
         s->carry_n += got;
         s->eof = got < need;
-        if (s->eof && s->carry_n && s->carry[s->carry_n - 1] != '\n')
+        bool only_bom = s->carry_n == 3 && memcmp(s->carry, "\xEF\xBB\xBF", 3) == 0;
+        if (s->eof && s->carry_n && !only_bom && s->carry[s->carry_n - 1] != '\n')
             s->carry[s->carry_n++] = '\n';
     }
     memset(s->carry + s->carry_n, 0, 64);

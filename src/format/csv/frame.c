@@ -221,11 +221,10 @@ static fz_status exact_frame(csv_local *l, uint32_t max, csv_frame *f, fz_error 
         }
         row_check(l, &r);
         if (r.fault != ROW_OK) {
-            if (!l->s->o.skip_errors) {
-                if (k)
-                    break; /* the rows before it may have errors of their own */
+            if (k)
+                break; /* the rows before it may have errors of their own */
+            if (!l->s->o.skip_errors)
                 return row_fail(l, &r, err);
-            }
             if (!atomic_load_explicit(&l->s->probing, memory_order_relaxed)) {
                 fz_error e = {0};
                 row_fail(l, &r, &e);

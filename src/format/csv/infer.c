@@ -6,7 +6,7 @@
 
 #include <math.h>
 
-#define DOUBLE_INTEGERS 9007199254740992.0 /* 2^53: every integer up to here is a double */
+#define DOUBLE_INTEGERS 9007199254740992.0 /* 2^53: every integer below is a double of its own */
 
 static bool has_exponent(str s)
 {
@@ -18,7 +18,7 @@ static bool has_exponent(str s)
 
 bool double_loses(str s, double v)
 {
-    if (fabs(v) <= DOUBLE_INTEGERS || !isfinite(v) || has_exponent(s))
+    if (fabs(v) < DOUBLE_INTEGERS || !isfinite(v) || has_exponent(s))
         return false;
     int64_t i;
     /* a whole number may still be one that a double holds */
