@@ -2,7 +2,7 @@
  * metadata.c: the lifetimes of table metadata (spec.h), snapshots, properties, looking things up.
  */
 #include "base/hash.h"
-#include "iceberg/spec/spec_int.h"
+#include "iceberg/spec/build.h"
 
 #include <stddef.h>
 

@@ -8,7 +8,7 @@
  * never be given twice.
  */
 #include "codec/compress.h"
-#include "iceberg/spec/spec_int.h"
+#include "iceberg/spec/build.h"
 #include "io/io.h"
 
 #include <stdlib.h>

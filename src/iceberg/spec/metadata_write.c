@@ -2,7 +2,7 @@
  * metadata_write.c: table metadata as JSON (spec, "Appendix C", table metadata), compact, members in
  * the order Java writes them. Version 1 gets its deprecated "schema" and "partition-spec" too.
  */
-#include "iceberg/spec/spec_int.h"
+#include "iceberg/spec/build.h"
 
 static void put_i64(json_writer *w, const char *key, int64_t v)
 {
@@ -111,6 +111,10 @@ static void log_write(const char *key, uint32_t n, const ib_log_entry *log, bool
 void ib_metadata_write(const ib_metadata *md, sbuf *out)
 {
     json_writer writer = json_writer_on(out), *w = &writer;
+    size_t size = 4096 + md->n_snapshot_log * 64; /* most of it, so that it grows once */
+    for (uint32_t i = 0; i < md->n_snapshots; i++)
+        size += md->snapshots[i]->json.n + 1;
+    sbuf_reserve(out, size);
     jw_begin(w, '{');
     put_i64(w, "format-version", md->format_version);
     if (md->table_uuid.n)

@@ -1,7 +1,7 @@
 /*
  * partition.c: partition specs and sort orders: from and to JSON, copying, highest ids.
  */
-#include "iceberg/spec/spec_int.h"
+#include "iceberg/spec/build.h"
 #include "iceberg/transform/transform.h"
 
 /* "source-id", or the only one of version 3's "source-ids". */

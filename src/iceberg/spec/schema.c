@@ -5,7 +5,7 @@
  * lies in a text of at most JSON_MAX_DEPTH levels, and schema_check() refuses deeper ones that
  * were made in memory.
  */
-#include "iceberg/spec/spec_int.h"
+#include "iceberg/spec/build.h"
 
 #include "base/hash.h"
 

@@ -88,7 +88,7 @@ typedef struct ib_log_entry { int64_t timestamp_ms; int64_t snapshot_id; str met
 typedef struct ib_metadata {
     _Atomic int refs;
     arena mem;
-    struct ib_shared *shared;   /* spec_int.h; referenced */
+    struct ib_shared *shared;   /* build.h; referenced */
     int format_version;         /* 1 or 2; others are refused at parsing */
     str table_uuid, location;
     int64_t last_sequence_number, last_updated_ms;

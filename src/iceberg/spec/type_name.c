@@ -1,7 +1,7 @@
 /*
  * type_name.c: Iceberg's names of primitive types (spec, "Appendix C", type serialisation).
  */
-#include "iceberg/spec/spec_int.h"
+#include "iceberg/spec/build.h"
 
 static const struct {
     const char *name;

@@ -7,7 +7,7 @@
  * (then all of it is copied into a new shared part), logs and refs by copy. The updates are then
  * applied in order to growing arrays, and the result is checked once.
  */
-#include "iceberg/spec/spec_int.h"
+#include "iceberg/spec/build.h"
 #include "iceberg/transform/transform.h"
 #include "iceberg/update/layout.h"
 #include "iceberg/update/update.h"

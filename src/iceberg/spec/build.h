@@ -1,9 +1,9 @@
 /*
- * spec_int.h: how metadata is held (see spec.h, the three lifetimes), for the code that builds it:
+ * build.h: how metadata is held (see spec.h, the three lifetimes), for the code that builds it:
  * parsing here and applying updates in update/.
  */
-#ifndef ICEBERG_SPEC_INT_H
-#define ICEBERG_SPEC_INT_H
+#ifndef ICEBERG_SPEC_BUILD_H
+#define ICEBERG_SPEC_BUILD_H
 
 #include "codec/json.h"
 #include "iceberg/spec/spec.h"
