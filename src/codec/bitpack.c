@@ -43,18 +43,23 @@ static inline uint64_t unpack_one(const uint8_t *src, uint64_t i, unsigned width
 
 #if SIMD_X86
 
+/* Byte patterns within 16 bytes, the same in every part of a register: a lane's lowest byte in all of
+ * its bytes, and 0, 1, … in the bytes of a lane. Miniblocks of deltas are short, so that setting up
+ * a width must cost little. */
+#define SPLAT32 0x0c0c0c0c08080808, 0x0404040400000000
+#define SPLAT64 0x0808080808080808, 0x0000000000000000
+#define STEP32 0x0302010003020100
+#define STEP64 0x0706050403020100
+
 /* 16 values a step, in lanes of 32 bits. */
 __attribute__((target("avx512f,avx512bw,avx512vbmi"))) static size_t
 unpack32_avx512(const uint8_t *src, unsigned width, uint32_t *dst, size_t n)
 {
-    uint8_t idx[64] __attribute__((aligned(64)));
-    uint32_t shift[16] __attribute__((aligned(64)));
-    for (unsigned j = 0; j < 16; j++) {
-        shift[j] = j * width & 7;
-        for (unsigned b = 0; b < 4; b++)
-            idx[j * 4 + b] = (uint8_t)((j * width >> 3) + b);
-    }
-    __m512i vi = _mm512_load_si512(idx), vs = _mm512_load_si512(shift);
+    __m512i lane = _mm512_setr_epi32(0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15);
+    __m512i bit = _mm512_mullo_epi32(lane, _mm512_set1_epi32((int)width));
+    __m512i vs = _mm512_and_si512(bit, _mm512_set1_epi32(7));
+    __m512i splat = _mm512_broadcast_i32x4(_mm_set_epi64x(SPLAT32));
+    __m512i vi = _mm512_add_epi8(_mm512_shuffle_epi8(_mm512_srli_epi32(bit, 3), splat), _mm512_set1_epi64(STEP32));
     __m512i mask = _mm512_set1_epi32((int)(uint32_t)width_mask(width));
     size_t i = 0;
     for (; i + 16 <= n; i += 16, src += 2 * width) {
@@ -68,14 +73,11 @@ unpack32_avx512(const uint8_t *src, unsigned width, uint32_t *dst, size_t n)
 __attribute__((target("avx512f,avx512bw,avx512vbmi"))) static size_t
 unpack64_avx512(const uint8_t *src, unsigned width, uint64_t *dst, size_t n)
 {
-    uint8_t idx[64] __attribute__((aligned(64)));
-    uint64_t shift[8] __attribute__((aligned(64)));
-    for (unsigned j = 0; j < 8; j++) {
-        shift[j] = j * width & 7;
-        for (unsigned b = 0; b < 8; b++)
-            idx[j * 8 + b] = (uint8_t)((j * width >> 3) + b);
-    }
-    __m512i vi = _mm512_load_si512(idx), vs = _mm512_load_si512(shift);
+    __m512i lane = _mm512_setr_epi64(0, 1, 2, 3, 4, 5, 6, 7);
+    __m512i bit = _mm512_mul_epu32(lane, _mm512_set1_epi64(width));
+    __m512i vs = _mm512_and_si512(bit, _mm512_set1_epi64(7));
+    __m512i splat = _mm512_broadcast_i32x4(_mm_set_epi64x(SPLAT64));
+    __m512i vi = _mm512_add_epi8(_mm512_shuffle_epi8(_mm512_srli_epi64(bit, 3), splat), _mm512_set1_epi64(STEP64));
     __m512i mask = _mm512_set1_epi64((long long)width_mask(width));
     size_t i = 0;
     for (; i + 8 <= n; i += 8, src += width) {
@@ -89,16 +91,13 @@ unpack64_avx512(const uint8_t *src, unsigned width, uint64_t *dst, size_t n)
 __attribute__((target("avx2"))) static size_t unpack32_avx2(const uint8_t *src, unsigned width,
                                                             uint32_t *dst, size_t n)
 {
-    uint8_t idx[32] __attribute__((aligned(32)));
-    uint32_t shift[8] __attribute__((aligned(32)));
-    unsigned high = 4 * width >> 3; /* the byte in which value 4 starts */
-    for (unsigned j = 0; j < 8; j++) {
-        unsigned bit = j * width - (j < 4 ? 0 : high * 8);
-        shift[j] = bit & 7;
-        for (unsigned b = 0; b < 4; b++)
-            idx[j * 4 + b] = (uint8_t)((bit >> 3) + b);
-    }
-    __m256i vi = _mm256_load_si256((const __m256i *)idx), vs = _mm256_load_si256((const __m256i *)shift);
+    int high = (int)(4 * width >> 3), w = (int)width; /* high: the byte in which value 4 starts */
+    __m256i lane = _mm256_setr_epi32(0, 1, 2, 3, 4, 5, 6, 7);
+    __m256i start = _mm256_setr_epi32(0, 0, 0, 0, high * 8, high * 8, high * 8, high * 8);
+    __m256i bit = _mm256_sub_epi32(_mm256_mullo_epi32(lane, _mm256_set1_epi32(w)), start);
+    __m256i vs = _mm256_and_si256(bit, _mm256_set1_epi32(7));
+    __m256i splat = _mm256_broadcastsi128_si256(_mm_set_epi64x(SPLAT32));
+    __m256i vi = _mm256_add_epi8(_mm256_shuffle_epi8(_mm256_srli_epi32(bit, 3), splat), _mm256_set1_epi64x(STEP32));
     __m256i mask = _mm256_set1_epi32((int)(uint32_t)width_mask(width));
     size_t i = 0;
     for (; i + 8 <= n; i += 8, src += width) {
@@ -122,19 +121,19 @@ __attribute__((target("avx2"))) static inline __m256i unpack64_quad(const uint8_
 __attribute__((target("avx2"))) static size_t unpack64_avx2(const uint8_t *src, unsigned width,
                                                             uint64_t *dst, size_t n)
 {
-    /* Four pairs of values: pair p starts in byte at[p]. */
-    uint8_t idx[64] __attribute__((aligned(32)));
-    uint64_t shift[8] __attribute__((aligned(32)));
+    /* Four pairs of values: pair p starts in byte at[p] */
     unsigned at[4];
-    for (unsigned j = 0; j < 8; j++) {
-        at[j / 2] = (j & ~1u) * width >> 3;
-        unsigned bit = j * width - at[j / 2] * 8;
-        shift[j] = bit & 7;
-        for (unsigned b = 0; b < 8; b++)
-            idx[j * 8 + b] = (uint8_t)((bit >> 3) + b);
+    int64_t bit[8], w = width;
+    for (unsigned p = 0; p < 4; p++) {
+        at[p] = 2 * p * width >> 3;
+        bit[2 * p] = 2 * p * width & 7;
+        bit[2 * p + 1] = bit[2 * p] + w;
     }
-    __m256i vi0 = _mm256_load_si256((const __m256i *)idx), vi1 = _mm256_load_si256((const __m256i *)(idx + 32));
-    __m256i vs0 = _mm256_load_si256((const __m256i *)shift), vs1 = _mm256_load_si256((const __m256i *)(shift + 4));
+    __m256i splat = _mm256_broadcastsi128_si256(_mm_set_epi64x(SPLAT64)), step = _mm256_set1_epi64x(STEP64);
+    __m256i b0 = _mm256_loadu_si256((const __m256i *)bit), b1 = _mm256_loadu_si256((const __m256i *)(bit + 4));
+    __m256i vs0 = _mm256_and_si256(b0, _mm256_set1_epi64x(7)), vs1 = _mm256_and_si256(b1, _mm256_set1_epi64x(7));
+    __m256i vi0 = _mm256_add_epi8(_mm256_shuffle_epi8(_mm256_srli_epi64(b0, 3), splat), step);
+    __m256i vi1 = _mm256_add_epi8(_mm256_shuffle_epi8(_mm256_srli_epi64(b1, 3), splat), step);
     __m256i mask = _mm256_set1_epi64x((long long)width_mask(width));
     size_t i = 0;
     for (; i + 8 <= n; i += 8, src += width) {
