@@ -627,6 +627,8 @@ static fz_status chunk_statistics(column_writer *c, fz_error *err)
     pq_statistics *st = &k->meta.stats;
     st->has_null_count = true;
     st->null_count = k->nulls;
+    st->has_nan_count = c->kind == BOUND_FLOAT;
+    st->nan_count = k->nans;
     if (!k->b.any)
         return FZ_OK;
     if (!c->bytes) {

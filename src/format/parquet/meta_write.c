@@ -181,6 +181,8 @@ static void put_statistics(thrift_out *t, int id, const pq_statistics *s)
         put_bool(t, 7, s->max_exact);
     if (s->has_min)
         put_bool(t, 8, s->min_exact);
+    if (s->has_nan_count)
+        put_i64(t, 9, s->nan_count);
     end(t);
 }
 
