@@ -189,21 +189,26 @@ out:
     return st;
 }
 
+fz_status manifest_list_decode(const void *data, size_t size, const char *location, mem *m, arena *a, uint32_t *n,
+                               ib_manifest_file **out, fz_error *err)
+{
+    list_reader l = {.a = a};
+    TRY(avro_reader_open(&l.r, data, size, location, m, err));
+    fz_status st = bind(&l, err);
+    if (st == FZ_OK)
+        st = read_all(&l, m, n, out, err);
+    avro_reader_close(&l.r);
+    if (st != FZ_OK)
+        error_where(err, location);
+    return st;
+}
+
 fz_status ib_manifest_list_read(const char *location, mem *m, arena *a, uint32_t *n, ib_manifest_file **out,
                                 fz_error *err)
 {
     buf *data = NULL;
-    list_reader l = {.a = a};
     TRY(io_read_all(location, m, MANIFEST_MAX_BYTES, &data, err));
-    fz_status st = avro_reader_open(&l.r, data->data, data->size, location, m, err);
-    if (st == FZ_OK) {
-        st = bind(&l, err);
-        if (st == FZ_OK)
-            st = read_all(&l, m, n, out, err);
-        avro_reader_close(&l.r);
-    }
-    if (st != FZ_OK)
-        error_where(err, location);
+    fz_status st = manifest_list_decode(data->data, data->size, location, m, a, n, out, err);
     buf_unref(data);
     return st;
 }

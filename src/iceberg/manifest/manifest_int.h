@@ -11,6 +11,13 @@
 /* Files of metadata larger than this are refused (FZ_LIMIT). */
 #define MANIFEST_MAX_BYTES ((size_t)1 << 30)
 
+/* Reading from memory: `data` is the whole file, `location` its name in messages. */
+fz_status manifest_list_decode(const void *data, size_t size, const char *location, mem *m, arena *a, uint32_t *n,
+                               ib_manifest_file **out, fz_error *err);
+fz_status manifest_decode(const void *data, size_t size, const char *location, const ib_manifest_file *mf,
+                          const ib_metadata *md, bool want_stats, mem *m, arena *a, uint32_t *n,
+                          ib_manifest_entry **out, fz_error *err);
+
 typedef struct manifest_writer {
     avro_writer w;
     mem *m;

@@ -522,29 +522,20 @@ out:
     return st;
 }
 
-fz_status ib_manifest_read(const ib_manifest_file *mf, const ib_metadata *md, bool want_stats, mem *m, arena *a,
-                           uint32_t *n, ib_manifest_entry **out, fz_error *err)
+fz_status manifest_decode(const void *data, size_t size, const char *location, const ib_manifest_file *mf,
+                          const ib_metadata *md, bool want_stats, mem *m, arena *a, uint32_t *n,
+                          ib_manifest_entry **out, fz_error *err)
 {
     entry_reader e = {.m = m, .a = a, .mf = mf, .want_stats = want_stats, .stamp = 1};
-    buf *data = NULL;
-    char *location = arena_strndup(a, mf->path.p, mf->path.n);
-    if (!location)
-        return error_nomem(err);
-    if (mf->key_metadata.n)
-        return error_set(err, FZ_UNSUPPORTED, "encrypted manifests are not supported");
     e.spec = ib_spec_by_id(md, mf->spec_id);
-    if (!e.spec) {
-        error_set(err, FZ_DATA, "a manifest of partition spec %d, which the table doesn't have", mf->spec_id);
-        error_where(err, location);
-        return FZ_DATA;
-    }
-    TRY(io_read_all(location, m, MANIFEST_MAX_BYTES, &data, err));
-    fz_status st = FZ_OK;
-    if ((int64_t)data->size < mf->length)
-        st = error_set(err, FZ_DATA, "a manifest of %zu bytes, of which its list says that it has %lld", data->size,
+    fz_status st;
+    if (!e.spec)
+        st = error_set(err, FZ_DATA, "a manifest of partition spec %d, which the table doesn't have", mf->spec_id);
+    else if ((int64_t)size < mf->length)
+        st = error_set(err, FZ_DATA, "a manifest of %zu bytes, of which its list says that it has %lld", size,
                        (long long)mf->length);
     else
-        st = avro_reader_open(&e.r, data->data, data->size, location, m, err);
+        st = avro_reader_open(&e.r, data, size, location, m, err);
     if (st == FZ_OK) {
         st = bind(&e, md, err);
         if (st == FZ_OK)
@@ -555,6 +546,23 @@ fz_status ib_manifest_read(const ib_manifest_file *mf, const ib_metadata *md, bo
         error_where(err, location);
     mem_free(m, e.stats, e.cap_stats * sizeof *e.stats);
     mem_free(m, e.hash, 2 * (size_t)e.cap_stats * sizeof *e.hash);
+    return st;
+}
+
+fz_status ib_manifest_read(const ib_manifest_file *mf, const ib_metadata *md, bool want_stats, mem *m, arena *a,
+                           uint32_t *n, ib_manifest_entry **out, fz_error *err)
+{
+    buf *data = NULL;
+    char *location = arena_strndup(a, mf->path.p, mf->path.n);
+    if (!location)
+        return error_nomem(err);
+    if (mf->key_metadata.n) {
+        error_set(err, FZ_UNSUPPORTED, "encrypted manifests are not supported");
+        error_where(err, location);
+        return FZ_UNSUPPORTED;
+    }
+    TRY(io_read_all(location, m, MANIFEST_MAX_BYTES, &data, err));
+    fz_status st = manifest_decode(data->data, data->size, location, mf, md, want_stats, m, a, n, out, err);
     buf_unref(data);
     return st;
 }
