@@ -732,7 +732,7 @@ static int folder_each(const char *sub, void (*fn)(const char *name, const uint8
         return 0;
     int files = 0;
     for (struct dirent *x; (x = readdir(d));) {
-        size_t len = strlen(x->d_name), n;
+        size_t len = strlen(x->d_name), n = 0;
         if (len < 8 || strcmp(x->d_name + len - 8, ".parquet"))
             continue;
         snprintf(path, sizeof path, "%s/%s", folder, x->d_name);
