@@ -53,6 +53,8 @@ static inline size_t ref_line(const char *t, size_t at, int64_t *line, int64_t *
         } else if (t[i] == '\r') {
             bol = i + 1; /* columns count from behind any line end byte */
         }
+    if (bol == 0 && at >= 3 && memcmp(t, "\xEF\xBB\xBF", 3) == 0)
+        bol = 3; /* the byte order mark is no column */
     *column = (int64_t)(at - bol) + 1;
     return bol;
 }

@@ -137,8 +137,8 @@ static fz_status sample_read(csv_source *s, size_t want, fz_error *err)
 static fz_status sample_fault(csv_source *s, uint32_t at, fz_error *err, fz_status st)
 {
     const char *t = s->carry;
-    uint32_t bol = at;
-    while (bol && t[bol - 1] != '\n' && t[bol - 1] != '\r')
+    uint32_t bol = at, first = (uint32_t)s->bom;
+    while (bol > first && t[bol - 1] != '\n' && t[bol - 1] != '\r')
         bol--;
     error_where(err, input_name(s->in));
     error_line(err, 1 + (int64_t)text_lines(t, bol), (int64_t)(at - bol) + 1);
@@ -538,8 +538,8 @@ static fz_status nothing_there(csv_source *s, const char *what, fz_error *err)
 static fz_status source_setup(csv_source *s, fz_error *err)
 {
     TRY(sample_read(s, s->o.sample_bytes, err));
-    size_t bom;
-    fz_status st = bom_check(s->carry, s->carry_n, &bom, err);
+    fz_status st = bom_check(s->carry, s->carry_n, &s->bom, err);
+    const size_t bom = s->bom;
     if (st != FZ_OK) {
         error_where(err, input_name(s->in));
         return st;

@@ -157,6 +157,7 @@ struct csv_source {
     pthread_mutex_t lock;
     char *carry;             /* text read but not handed out: carry[carry_at, carry_n) */
     size_t carry_cap, carry_at, carry_n;
+    size_t bom;              /* bytes of a byte order mark */
     size_t data_start;       /* offset of the first data row */
     int64_t data_line;
     uint64_t offset;         /* of carry[carry_at] in the text */
