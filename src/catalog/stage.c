@@ -36,7 +36,7 @@ out:
     sbuf_free(&text);
     arena_free(&a);
     if (st != FZ_OK)
-        stage_free(out);
+        catalog_stage_free(out);
     return st;
 }
 
@@ -55,7 +55,7 @@ fz_status stage_create(mem *m, const ib_metadata *md, stage *out, fz_error *err)
     return stage_write(m, ib_metadata_ref(md), 0, out, err);
 }
 
-void stage_free(stage *s)
+void catalog_stage_free(stage *s)
 {
     ib_metadata_unref(s->md);
     mem_free(s->m, s->location, s->location_size);
@@ -66,7 +66,7 @@ void stage_discard(stage *s)
 {
     if (s->location)
         io_remove(s->location, NULL);
-    stage_free(s);
+    catalog_stage_free(s);
 }
 
 void stage_clean(const ib_metadata *old, const ib_metadata *now)

@@ -20,7 +20,7 @@ fz_status stage_commit(mem *m, const ib_commit *c, const ib_table *cur, stage *o
 /* The first file of a table. */
 fz_status stage_create(mem *m, const ib_metadata *md, stage *out, fz_error *err);
 /* Lets go; _discard also removes the file. Both leave it zeroed; a zeroed one is allowed. */
-void stage_free(stage *s);
+void catalog_stage_free(stage *s);
 void stage_discard(stage *s);
 /* Removes the metadata files that fell out of the metadata log with this commit, if the table's
  * write.metadata.delete-after-commit.enabled says so. What can't be removed stays. */

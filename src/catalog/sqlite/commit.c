@@ -199,9 +199,9 @@ fz_status sq_create_table(ib_catalog *b, ib_ident id, const ib_metadata *md, ib_
         *out = ib_table_new(b->m, id, s.location, ib_metadata_ref(md));
         if (!*out)
             st = error_nomem(err);
-        stage_free(&s);
+        catalog_stage_free(&s);
     } else if (st == FZ_UNKNOWN) {
-        stage_free(&s);
+        catalog_stage_free(&s);
     } else {
         stage_discard(&s);
     }
@@ -342,7 +342,7 @@ fz_status sq_commit(ib_catalog *b, uint32_t n, const ib_commit *commits, ib_tabl
         for (uint32_t i = 0; i < n; i++)
             stage_discard(&parts[i].next);
     for (uint32_t i = 0; i < n; i++) {
-        stage_free(&parts[i].next);
+        catalog_stage_free(&parts[i].next);
         ib_table_unref(parts[i].cur);
     }
     if (parts != &one)
