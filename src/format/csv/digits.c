@@ -44,6 +44,7 @@ static const uint8_t keep_last[33] __attribute__((aligned(64))) = {
 /* Lengths of eight fields from row i; those outside 1..16 become 0 and set their bit. */
 #define LENGTHS(i)                                                  \
     uint32_t e[8], len[8], odd = 0;                                 \
+    _Pragma("GCC unroll 8")                                         \
     for (int k = 0; k < 8; k++) {                                   \
         e[k] = end[((size_t)(i) + k) * stride];                     \
         len[k] = e[k] - beg[((size_t)(i) + k) * stride] - bias;     \

@@ -74,7 +74,9 @@ static fz_status spool_open(csv_input *in, fz_error *err)
         return FZ_OK;
     sbuf path;
     sbuf_init(&path, in->m);
-    sbuf_printf(&path, "%s/frazil-XXXXXX", dir);
+    sbuf_printf(&path, "%s/frazil-", dir);
+    for (int i = 0; i < 6; i++) /* mkostemp's own pattern */
+        sbuf_addc(&path, 'X');
     fz_status st = FZ_OK;
     if (path.failed)
         st = error_nomem(err);
