@@ -1,12 +1,12 @@
 /*
- * manifest_int.h: shared by the files of this folder and the snapshot producer's merging: writing a manifest entry by
- * entry, and the types of partition values.
+ * manifest_int.h: shared by the files of this folder: reading from memory, Avro schemas.
  */
 #ifndef ICEBERG_MANIFEST_INT_H
 #define ICEBERG_MANIFEST_INT_H
 
 #include "format/avro/avro.h"
 #include "iceberg/manifest/manifest.h"
+#include "iceberg/manifest/write.h"
 
 /* Files of metadata larger than this are refused (FZ_LIMIT). */
 #define MANIFEST_MAX_BYTES ((size_t)1 << 30)
@@ -17,30 +17,6 @@ fz_status manifest_list_decode(const void *data, size_t size, const char *locati
 fz_status manifest_decode(const void *data, size_t size, const char *location, const ib_manifest_file *mf,
                           const ib_metadata *md, bool want_stats, mem *m, arena *a, uint32_t *n,
                           ib_manifest_entry **out, fz_error *err);
-
-typedef struct manifest_writer {
-    avro_writer w;
-    mem *m;
-    arena *a;                /* the caller's: what `out` of finish points to */
-    const ib_partition_spec *spec;
-    type *types;             /* of the partition values */
-    struct value_summary { bool null, nan, any; datum min, max; } *summaries;
-    ib_manifest_file mf;     /* counts so far */
-} manifest_writer;
-
-/* types NULL: from the schema (see manifest_partition_types). After a failure nothing is to be aborted. */
-fz_status manifest_writer_open(manifest_writer *w, mem *m, const ib_schema *schema, const ib_partition_spec *spec,
-                               ib_content content, int64_t snapshot_id, const type *types, arena *a, fz_error *err);
-fz_status manifest_writer_add(manifest_writer *w, const ib_manifest_entry *e, fz_error *err);
-size_t manifest_writer_size(const manifest_writer *w);
-/* Writes the file durably and frees the writer's memory, on success and on failure. */
-fz_status manifest_writer_finish(manifest_writer *w, const char *location, ib_manifest_file *out, fz_error *err);
-void manifest_writer_abort(manifest_writer *w);
-
-/* The types of a spec's values under a schema; `values` (may be NULL) has the type of a field whose
- * source column no longer exists. */
-fz_status manifest_partition_types(const ib_schema *schema, const ib_partition_spec *spec, const datum *values,
-                                   arena *a, type **out, fz_error *err);
 
 /* Bytes of a fixed that holds every decimal of that precision. */
 int manifest_decimal_bytes(int precision);

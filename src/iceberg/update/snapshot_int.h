@@ -4,7 +4,7 @@
 #ifndef ICEBERG_SNAPSHOT_INT_H
 #define ICEBERG_SNAPSHOT_INT_H
 
-#include "iceberg/manifest/manifest_int.h"
+#include "iceberg/manifest/write.h"
 #include "iceberg/update/snapshot.h"
 
 /* ---- summary.c ---- */
