@@ -124,7 +124,10 @@ static ib_metadata *commit(ib_metadata *md, const json_doc *d, const json_node *
     const ib_update *u;
     ib_metadata *next;
     check(ib_producer_new(md, &w, &p, &error));
-    check(ib_producer_prepare(p, md, &nr, &r, &nu, &u, &error));
+    fz_status st = ib_producer_prepare(p, md, &nr, &r, &nu, &u, &error);
+    if (st != FZ_OK)
+        ib_producer_finish(p, st);
+    check(st);
     check(ib_requirements_check(md, nr, r, &error));
     check(ib_metadata_apply(md, NULL, nu, u, NULL, &next, &error));
     ib_producer_finish(p, FZ_OK);
