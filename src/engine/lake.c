@@ -289,7 +289,12 @@ fz_status lake_catalog(fz_lake *l, bool create, ib_catalog **out, fz_error *err)
         if (is_lake || create) {
             sqlite_catalog_options o = {.lake_dir = l->dir, .create_if_missing = create, .catalog_name = l->catalog_name,
                                         .busy_timeout_ms = l->lock_timeout_ms, .read_only = l->read_only};
-            TRY_GOTO(sqlite_catalog_open(&o, l->m, NULL, &l->catalog, err));
+            fz_error e;
+            st = sqlite_catalog_open(&o, l->m, NULL, &l->catalog, &e);
+            if (st == FZ_NOT_FOUND && !create)
+                st = FZ_OK; /* another process is just making it: no lake yet */
+            else if (st && err)
+                *err = e;
         }
     }
 out:
