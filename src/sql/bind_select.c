@@ -26,6 +26,10 @@ static str natural_name(const ast_expr *e)
     case AX_CAST: case AX_TRY_CAST: return natural_name(e->args[0]);
     case AX_CASE: return STR("case");
     case AX_EXISTS: return STR("exists");
+    case AX_SCALAR: /* the name of the subquery's column */
+        if (e->query->body == BODY_SELECT && e->query->select.n_items == 1 && e->query->select.items[0].e->kind != AX_STAR)
+            return bind_item_name(&e->query->select.items[0]);
+        return (str){0};
     default: return (str){0};
     }
 }
@@ -120,6 +124,22 @@ static fz_status bind_star(bind_ctx *c, const ast_expr *star, out_list *l)
     return star_names_exist(c, star, n_hit, hit);
 }
 
+/* A column (cast or not) that has no alias keeps the case of its stored name, however it was written. */
+static fz_status item_name(bind_ctx *c, const ast_item *it, str *out)
+{
+    str name = bind_item_name(it);
+    const ast_expr *e = it->e;
+    const expr *col;
+    while (e->kind == AX_CAST || e->kind == AX_TRY_CAST)
+        e = e->args[0];
+    if (!it->alias.name.p && e->kind == AX_NAME) {
+        TRY(bind_name(c, e, &col));
+        if (col->kind == EX_COLUMN && !(col->col & COL_MARK) && str_ieq(c->scope->cols[col->col].name, name))
+            name = c->scope->cols[col->col].name;
+    }
+    return copy_str(c->b, name, out);
+}
+
 fz_status bind_items(bind_ctx *c, const ast_select *s, uint32_t *n, bind_out **out)
 {
     out_list l = {0};
@@ -133,7 +153,7 @@ fz_status bind_items(bind_ctx *c, const ast_select *s, uint32_t *n, bind_out **o
         c->n_items = i; /* an item sees the aliases in front of it */
         TRY(bind_expr(c, it->e, &o.e));
         TRY(expr_settle(c->b, &o.e));
-        TRY(copy_str(c->b, bind_item_name(it), &o.name));
+        TRY(item_name(c, it, &o.name));
         BIND_PUSH(c->b, l.list, l.n, l.cap, o);
     }
     if (!l.n)

@@ -115,6 +115,14 @@ static fz_status merge_projects(binder *b, plan *q)
     return FZ_OK;
 }
 
+static bool is_identity(const plan *q)
+{
+    for (uint32_t i = 0; i < q->out.n; i++)
+        if (q->project.e[i]->kind != EX_COLUMN || q->project.e[i]->col != i)
+            return false;
+    return q->out.n == q->in[0]->out.n;
+}
+
 static fz_status prune_project(binder *b, const plan *p, const bool *used, pruned *out)
 {
     bool *need = flags(b, p->in[0]->out.n), any = false;
@@ -141,7 +149,7 @@ static fz_status prune_project(binder *b, const plan *p, const bool *used, prune
         if (used[i])
             TRY(expr_renumber(b, p->project.e[i], in.map, &q->project.e[out->map[i]]));
     TRY(merge_projects(b, q));
-    out->p = q;
+    out->p = is_identity(q) ? q->in[0] : q; /* names count at the root only, which looks after them itself */
     return FZ_OK;
 }
 
@@ -353,5 +361,28 @@ fz_status opt_prune(binder *b, const plan *p, const plan **out)
         return FZ_NOMEM;
     memset(all, true, p->out.n);
     TRY(prune(b, p, all, &r));
-    return exactly(b, &p->out, all, &r, out);
+    TRY(exactly(b, &p->out, all, &r, out));
+    bool same = (*out)->out.n == p->out.n;
+    for (uint32_t i = 0; i < p->out.n && same; i++)
+        same = str_eq((*out)->out.cols[i].name, p->out.cols[i].name);
+    if (same)
+        return FZ_OK;
+    if ((*out)->kind != PLAN_SCAN) { /* the names are the statement's, not the input's */
+        plan *q = plan_copy(b->a, *out);
+        if (!q)
+            return error_nomem(b->err);
+        q->out = p->out;
+        *out = q;
+        return FZ_OK;
+    }
+    bind_out *cols = ARENA_ARRAY(b->a, bind_out, p->out.n + 1);
+    if (!cols)
+        return error_nomem(b->err);
+    for (uint32_t i = 0; i < p->out.n; i++) {
+        const column_def *d = &p->out.cols[i];
+        cols[i] = (bind_out){.name = d->name, .e = expr_column(b, i, d->t, (sql_pos){0, 0}), .not_null = d->not_null, .doc = d->doc};
+        if (!cols[i].e)
+            return FZ_NOMEM;
+    }
+    return plan_project(b, *out, p->out.n, cols, out);
 }

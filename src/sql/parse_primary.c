@@ -472,24 +472,20 @@ static fz_status parse_function(parser *p, const ast_expr **out)
     TRY(function_name(p, &name, &fn));
     sql_pos open = p->tok.pos;
     TRY(need_op(p, "("));
-    if (!name.quoted) {
-        if (str_eqz(fn, "extract"))
-            return parse_extract(p, name.pos, open, out);
-        if ((str_eqz(fn, "substring") || str_eqz(fn, "substr")) && !at_op(p, ")"))
-            return parse_substring(p, name.pos, open, out);
-        if (str_eqz(fn, "trim") && !at_op(p, ")"))
-            return parse_trim(p, name.pos, open, out);
-        if (str_eqz(fn, "position") && !at_op(p, ")"))
-            return parse_position(p, name.pos, open, out);
-        if (str_eqz(fn, "overlay"))
-            return parse_unsupported(p, name.pos, "OVERLAY is");
-        if (str_eqz(fn, "grouping"))
-            return parse_unsupported(p, name.pos, "GROUPING is");
-        if (str_eqz(fn, "columns"))
-            return parse_unsupported(p, name.pos, "COLUMNS is");
-        if (str_eqz(fn, "row"))
-            return parse_unsupported(p, name.pos, "ROW is");
-    }
+    static const struct { const char *word; fz_status (*parse)(parser *, sql_pos, sql_pos, const ast_expr **); } forms[] = {
+        {"extract", parse_extract}, {"substring", parse_substring}, {"substr", parse_substring}, {"trim", parse_trim},
+        {"position", parse_position},
+    };
+    static const char *const refused[] = {"overlay", "grouping", "columns", "row"};
+    for (size_t i = 0; i < sizeof forms / sizeof forms[0] && !name.quoted && !at_op(p, ")"); i++)
+        if (str_eqz(fn, forms[i].word)) {
+            TRY(forms[i].parse(p, name.pos, open, out));
+            ((ast_expr *)*out)->call.written = name; /* the result's column is called what was written */
+            return FZ_OK;
+        }
+    for (size_t i = 0; i < sizeof refused / sizeof refused[0] && !name.quoted; i++)
+        if (str_eqz(fn, refused[i]))
+            return parse_unsupported(p, name.pos, STR_FMT "() is", STR_ARG(fn));
     return parse_call(p, name, fn, open, out);
 }
 

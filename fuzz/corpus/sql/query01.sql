@@ -1,0 +1,1 @@
+SELECT ym, sum(Value) AS Value FROM default.trade WHERE exp_imp = 1 GROUP BY ym ORDER BY ym;

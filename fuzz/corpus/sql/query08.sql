@@ -1,0 +1,1 @@
+select value from trade where value > (select avg(value) from trade);

@@ -1,0 +1,1 @@
+select order.group, "select" from default.order;

@@ -1,0 +1,1 @@
+select valu from trade;

@@ -1,0 +1,1 @@
+select "B" from mixed;

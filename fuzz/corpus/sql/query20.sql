@@ -1,0 +1,1 @@
+select ym, value from trade group by ym;

@@ -1,0 +1,1 @@
+select Country from trade, custom;

@@ -1,0 +1,1 @@
+select value + 'abc' from trade;

@@ -1,0 +1,1 @@
+select sum(value) from trade where sum(value) > 1;

@@ -1,0 +1,1 @@
+select * from trade where d = '2020-13-01';

@@ -1,0 +1,1 @@
+select $1 + value, $2 from trade where ym = $3;

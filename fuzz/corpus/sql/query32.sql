@@ -1,0 +1,1 @@
+insert into custom (name, id) select hs9, value from trade;

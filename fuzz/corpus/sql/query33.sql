@@ -1,0 +1,1 @@
+insert into custom (name) values ('x');

@@ -1,0 +1,1 @@
+select distinct ym from trade order by ym;

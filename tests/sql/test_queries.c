@@ -1,0 +1,146 @@
+/* test_queries.c: small queries from text to rows, through the executor. */
+#include <stdarg.h>
+#include <stddef.h>
+#include <setjmp.h>
+#include <stdint.h>
+#include <cmocka.h>
+
+#include "fake.h"
+
+/* The rows as text: columns joined by '|', rows by '/', NULL as '-'. */
+static fz_status run(const char *sql, bool optimize, sbuf *out, fz_error *err)
+{
+    arena a;
+    const ast_query *q;
+    sql_bound b = {0};
+    query *x = NULL;
+    batch rows;
+    pool *p = pool_create(NULL, 0);
+    fz_status st;
+    arena_init(&a, NULL);
+    batch_init(&rows, NULL);
+    TRY_GOTO(sql_parse_query(str_of(sql), &a, &q, err));
+    sql_bind_options o = {.resolver = &fake_resolver, .a = &a, .no_optimize = !optimize};
+    TRY_GOTO(sql_bind_query(q, &o, &b, err));
+    exec_options eo = {.p = p, .temp_dir = "/tmp"};
+    TRY_GOTO(query_open(b.plan, &eo, &x, err));
+    for (;;) {
+        bool end;
+        TRY_GOTO(query_next(x, &rows, &end, err));
+        if (end)
+            break;
+        for (uint32_t r = 0; r < rows.nrows; r++) {
+            sbuf_addz(out, out->n ? "/" : "");
+            for (uint32_t c = 0; c < rows.ncols; c++) {
+                datum d = vec_datum(&rows.cols[c], r);
+                sbuf_addz(out, c ? "|" : "");
+                if (d.null)
+                    sbuf_addc(out, '-');
+                else
+                    datum_text(&d, out);
+            }
+        }
+    }
+out:
+    query_close(x);
+    batch_free(&rows);
+    sql_bound_release(&b);
+    arena_free(&a);
+    pool_destroy(p);
+    return st;
+}
+
+static const struct { const char *sql, *rows; } cases[] = {
+    {"select 1, 'a', 1.5, null, 2 + 3 * 4, 7 / 2, -7 % 3", "1|a|1.5|-|14|3|-1"},
+    {"select ym, sum(value) v from trade where exp_imp = 1 group by ym order by ym", "201701|100/201802|300/201803|400"},
+    {"select count(*), count(country), sum(value), min(ym), max(hs9) from trade", "5|4|1500|201701|a long text value, longer than twelve"},
+    {"select count(*) from trade where value > 10000", "0"},
+    {"select sum(value) from trade where value > 10000", "-"},
+    {"select value from trade order by value desc limit 2 offset 1", "400/300"},
+    {"select country from trade order by country", "103/103/105/304/-"},
+    {"select country from trade order by country desc nulls last limit 2", "304/105"},
+    {"select distinct exp_imp from trade order by 1", "1/2"},
+    {"select t.value, k.cname from trade t join country k using (country) order by value", "100|Korea/200|China/300|Korea/400|USA"},
+    {"select t.value, k.cname from trade t left join country k on t.country = k.country and k.cname <> 'USA' order by 1",
+     "100|Korea/200|China/300|Korea/400|-/500|-"},
+    {"select k.cname, value from trade t right join country k on t.country = k.country and value > 150 order by 1, 2",
+     "China|200/Korea|300/USA|400"},
+    {"select c.name, k.cname, sum(value) from trade t, custom c, country k where t.country = c.country and c.country = k.country "
+     "group by 1, 2 order by 3", "Osaka|China|200/Tokyo|Korea|400"},
+    {"select value from trade where value > (select avg(value) from trade) order by 1", "400/500"},
+    {"select (select name from custom where id = 7), (select name from custom where id = 1)", "-|Tokyo"},
+    {"select value from trade where country in (select country from custom) order by 1", "100/200/300"},
+    {"select value from trade where country not in (select country from custom) order by 1", "400"},
+    {"select value, country in (select country from custom) from trade order by 1", "100|true/200|true/300|true/400|false/500|-"},
+    {"select exists (select 1 from custom where id = 2), exists (select 1 from custom where id = 9)", "true|false"},
+    {"select 1 union all select 2.5 union all select null order by 1", "1.0/2.5/-"},
+    {"select 1 union select 1 union all select 1", "1/1"},
+    {"with a(x) as (values (1), (2), (null)) select x, x is null, coalesce(x, 0), nullif(x, 2) from a order by x nulls first",
+     "-|true|0|-/1|false|1|1/2|false|2|-"},
+    {"select case when value > 250 then 'big' else 'small' end k, count(*) n from trade group by k order by k", "big|3/small|2"},
+    {"select exp_imp, count(*) n from trade group by all having n > 2", "1|3"},
+    {"select ym / 100 as y, avg(value) from trade group by y order by y", "2017|150/2018|350/2019|500"},
+    {"select value from trade where not (ok and value < 150) order by 1", "200/300/400/500"},
+    {"select value from trade where ok is not true order by 1", "200/300/500"},
+    {"select value from trade where hs9 like '0000%' and hs9 not like '%200' order by 1", "100/300"},
+    {"select value from trade where d between '2017-01-01' and date '2017-01-01' order by 1", "100"},
+    {"select d + interval '1 month', extract(year from d) from trade where value = 100", "2017-02-01 00:00:00|2017"},
+    {"select count(*) filter (where ok), count(distinct exp_imp) from trade", "2|2"},
+    {"select cast('12' as int) + 1, '3'::bigint * 2, try_cast('x' as int), 1::text || 'a'", "13|6|-|1a"},
+    {"select 1 in (2, null), 1 in (1, null), 1 not in (2, 3), null in (1)", "-|true|true|-"},
+    {"select substring('hello' from 2 for 3), trim(both 'x' from 'xax'), position('l' in 'hello'), 'a' || 1", "ell|a|3|a1"},
+    {"select q from (select value, 1000 / (value - 100) as q from trade where value <> 100) where q > 4 order by 1", "5/10"},
+    {"select count(*) from (select ym, hs9 from trade where ok union all select 1, 'x')", "3"},
+    {"select * from custom order by name desc", "3|-|999/1|Tokyo|103/2|Osaka|105"},
+    {"select \"group\" from default.order", ""},
+    {"select max(value) - min(value) from trade where exp_imp = 3 or 1 = 2", "-"},
+    {"select * exclude (name) replace (id * 10 as id) from custom order by id limit 1", "10|103"},
+    {"select ym from trade where 1 = 2", ""},
+};
+
+static void queries(void **state)
+{
+    int failed = 0;
+    for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++)
+        for (int optimize = 0; optimize < 2; optimize++) {
+            sbuf b;
+            fz_error err = {0};
+            sbuf_init(&b, NULL);
+            fz_status st = run(cases[i].sql, optimize, &b, &err);
+            if (st != FZ_OK || strcmp(b.p ? b.p : "", cases[i].rows) != 0) {
+                print_message("%s (%s): %s instead of %s\n", cases[i].sql, optimize ? "optimized" : "as bound",
+                              st != FZ_OK ? err.message : b.p ? b.p : "", cases[i].rows);
+                failed++;
+            }
+            sbuf_free(&b);
+            assert_int_equal(fake_refs(), 0);
+        }
+    assert_int_equal(failed, 0);
+}
+
+/* Failures while running name the place in the statement. */
+static void failures(void **state)
+{
+    static const struct { const char *sql, *sqlstate; int column; } bad[] = {
+        {"select 1 / (value - 100) from trade", "22012", 10},
+        {"select (select value from trade)", "21000", 8},
+        {"select 9223372036854775807 + value from trade", "22003", 28},
+        {"select cast(hs9 as int) from trade", "22P02", 13},
+    };
+    for (size_t i = 0; i < sizeof bad / sizeof bad[0]; i++) {
+        sbuf b;
+        fz_error err = {0};
+        sbuf_init(&b, NULL);
+        assert_int_not_equal(run(bad[i].sql, true, &b, &err), FZ_OK);
+        if (i != 1)
+            assert_string_equal(err.sqlstate, bad[i].sqlstate);
+        assert_int_equal(err.column, bad[i].column);
+        sbuf_free(&b);
+    }
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {cmocka_unit_test(queries), cmocka_unit_test(failures)};
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
