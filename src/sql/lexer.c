@@ -335,7 +335,8 @@ static fz_status lex_quoted(lexer *l, arena *a, token *t, size_t lead, fz_error 
 static fz_status lex_word(lexer *l, token *t, fz_error *err)
 {
     size_t i = l->at;
-    while (i < l->text.n && is_word_part((unsigned char)l->text.p[i]))
+    while (i < l->text.n && is_word_part((unsigned char)l->text.p[i]) &&
+           !((unsigned char)l->text.p[i] == 0xC2 && i + 1 < l->text.n && (unsigned char)l->text.p[i + 1] == 0xA0)) /* no-break space */
         i++;
     t->kind = TK_WORD;
     t->text = (str){l->text.p + l->at, i - l->at};
