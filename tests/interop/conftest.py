@@ -4,7 +4,7 @@ import os, subprocess, sys
 import pytest
 
 ROOT = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
-FRAZIL = os.path.join(ROOT, "build", "frazil")
+FRAZIL = os.path.join(os.environ.get("FRAZIL_BUILD") or os.path.join(ROOT, "build"), "frazil")
 
 
 class Lake:
@@ -47,5 +47,5 @@ def lake(tmp_path):
 @pytest.fixture
 def trade_csv(tmp_path):
     path = tmp_path / "trade.csv"
-    subprocess.run([os.path.join(ROOT, "build", "gen_trade"), "20000", str(path)], check=True)
+    subprocess.run([os.path.join(os.path.dirname(FRAZIL), "gen_trade"), "20000", str(path)], check=True)
     return str(path)
