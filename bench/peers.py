@@ -54,7 +54,7 @@ def scan_duckdb(csv):
     import duckdb
     cols = open(csv).readline().strip().split(",")
     q = ", ".join(f'sum("{c}"::bigint)' for c in cols)
-    print("answer", [int(x) for x in duckdb.sql(f"select {q} from read_csv('{csv}')").fetchone()])
+    print("answer", [int(x) for x in duckdb.sql(f"select {q} from read_csv('{csv}')").fetchall()[0]])
 
 
 REPORT = 'select ym, sum("Value") as "Value" from {} where exp_imp = 1 group by ym order by ym'
@@ -100,7 +100,7 @@ def report_polars(lake, n=1):
 def first_duckdb(lake):
     import duckdb
     src = "read_parquet(" + repr(files_of(lake)) + ")"
-    print("answer", len(duckdb.sql(f"select * from {src} limit 1").fetchone()))
+    print("answer", len(duckdb.sql(f"select * from {src} limit 1").fetchall()[0]))
 
 
 def first_pyiceberg(lake):
