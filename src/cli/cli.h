@@ -38,6 +38,7 @@ progress_bar *progress_start(fz_session *s, const char *what);
 void progress_stop(progress_bar *p);
 
 int term_width(void); /* of stdout; 0: not a terminal */
+extern int stdout_errno; /* why the last write_stdout failed; 0: none did */
 int write_stdout(void *ctx, const char *text, size_t n);
 int write_stderr(void *ctx, const char *text, size_t n);
 void format_count(char out[32], int64_t n); /* 1,234,567 */

@@ -25,19 +25,47 @@ static void on_notice(void *ctx, const char *message)
     fprintf(stderr, "note: %s\n", message);
 }
 
+/* Writing to standard output failed: fine where whoever read it has gone. */
+static int output_failed(void)
+{
+    if (stdout_errno == EPIPE)
+        return EXIT_FINE;
+    fprintf(stderr, "error: writing the result failed: %s\n", strerror(stdout_errno));
+    return EXIT_FAILED;
+}
+
 static int fail(const fz_error *e, const char *sql)
 {
     if (e->status == FZ_CANCELLED && interrupts) {
         fprintf(stderr, "interrupted\n");
         return EXIT_INTERRUPTED;
     }
-    if (e->status == FZ_CANCELLED && (ferror(stdout) || errno == EPIPE))
-        return EXIT_FINE; /* whoever read our output has gone */
+    if (e->status == FZ_CANCELLED && stdout_errno)
+        return output_failed();
     fz_error_text(e, sql, write_stderr, NULL);
     return EXIT_FAILED;
 }
 
-static int print_result(const cli *c, fz_result *r, const char *sql)
+/* An error's place in a statement as one in the script that it stands in. */
+static void place_in_script(fz_error *e, const char *script, const char *statement)
+{
+    if (e->line <= 0 || e->where[0])
+        return;
+    int64_t lines = 0, characters = 0;
+    for (const char *p = script; p < statement; p++) {
+        characters += ((unsigned char)*p & 0xC0) != 0x80;
+        if (*p == '\n') {
+            lines++;
+            characters = 0;
+        }
+    }
+    if (e->line == 1 && e->column > 0)
+        e->column += characters;
+    e->line += lines;
+}
+
+/* r is what `statement` gave, which begins within `script`; both may be NULL. */
+static int print_result(const cli *c, fz_result *r, const char *script, const char *statement)
 {
     fz_error e = {0};
     fz_text_options o = {.width = term_width()};
@@ -45,15 +73,14 @@ static int print_result(const cli *c, fz_result *r, const char *sql)
     fz_text_format f = !c->format || strcmp(c->format, "table") == 0 ? FZ_TEXT_TABLE
                      : strcmp(c->format, "csv") == 0                 ? FZ_TEXT_CSV
                                                                      : FZ_TEXT_JSON;
-    if (fz_result_text(r, f, &o, write_stdout, NULL, &e))
-        return fail(&e, sql);
-    if (fflush(stdout)) {
-        if (errno == EPIPE)
-            return EXIT_FINE;
-        fprintf(stderr, "error: writing the result failed: %s\n", strerror(errno));
-        return EXIT_FAILED;
+    if (fz_result_text(r, f, &o, write_stdout, NULL, &e)) {
+        place_in_script(&e, script, statement);
+        return fail(&e, script);
     }
-    return EXIT_FINE;
+    if (fflush(stdout) == 0)
+        return EXIT_FINE;
+    stdout_errno = errno;
+    return output_failed();
 }
 
 static void print_timing(const cli *c, double start)
@@ -129,6 +156,10 @@ static int run_script(const cli *c, fz_session *s, const char *sql)
     const char *rest = sql;
     int code = EXIT_FINE;
     while (rest && code == EXIT_FINE) {
+        if (interrupts) { /* between two statements */
+            fprintf(stderr, "interrupted\n");
+            return EXIT_INTERRUPTED;
+        }
         const char *text = rest;
         fz_result *r = NULL;
         fz_error e = {0};
@@ -137,7 +168,8 @@ static int run_script(const cli *c, fz_session *s, const char *sql)
         fz_status st = fz_execute(s, text, &rest, NULL, &r, &e);
         if (st) {
             progress_stop(p);
-            return fail(&e, text);
+            place_in_script(&e, sql, text);
+            return fail(&e, sql);
         }
         if (!r) {
             progress_stop(p);
@@ -150,7 +182,7 @@ static int run_script(const cli *c, fz_session *s, const char *sql)
                 progress_stop(p);
                 p = NULL;
             }
-            code = print_result(c, r, text);
+            code = print_result(c, r, sql, text);
         }
         progress_stop(p);
         if (code == EXIT_FINE && !fz_result_has_rows(r))
@@ -198,7 +230,7 @@ static int cmd_load(const cli *c, fz_session *s)
         return fail(&e, NULL);
     int code = EXIT_FINE;
     if (fz_result_has_rows(r)) {
-        code = print_result(c, r, NULL);
+        code = print_result(c, r, NULL, NULL);
     } else if (!c->quiet) {
         char n[32];
         int64_t rows = fz_result_rows_affected(r);
@@ -220,9 +252,21 @@ static int run_one(const cli *c, fz_session *s, const char *sql)
     fz_result *r;
     if (fz_execute(s, sql, NULL, NULL, &r, &e))
         return fail(&e, sql);
-    int code = fz_result_has_rows(r) ? print_result(c, r, sql) : EXIT_FINE;
+    int code = fz_result_has_rows(r) ? print_result(c, r, sql, sql) : EXIT_FINE;
     fz_result_release(r);
     return code;
+}
+
+/* One statement about a name from the command line. */
+static int run_on_name(const cli *c, fz_session *s, const char *before, const char *name, const char *after)
+{
+    char sql[1024];
+    int n = snprintf(sql, sizeof sql, "%s%s%s", before, name, after);
+    if (n < 0 || (size_t)n >= sizeof sql || strchr(name, ';')) {
+        fprintf(stderr, "error: \"%.80s\" isn't a name\n", name);
+        return EXIT_FAILED;
+    }
+    return run_one(c, s, sql);
 }
 
 static int cmd_ls(const cli *c, fz_session *s)
@@ -233,9 +277,7 @@ static int cmd_ls(const cli *c, fz_session *s)
     }
     if (!c->n_args)
         return run_one(c, s, "SHOW TABLES");
-    char sql[1024];
-    snprintf(sql, sizeof sql, "SHOW TABLES IN %s", c->args[0]);
-    return run_one(c, s, sql);
+    return run_on_name(c, s, "SHOW TABLES IN ", c->args[0], "");
 }
 
 static int cmd_inspect(const cli *c, fz_session *s)
@@ -248,7 +290,7 @@ static int cmd_inspect(const cli *c, fz_session *s)
     fz_result *r;
     if (fz_inspect(s, c->args[0], &r, &e))
         return fail(&e, NULL);
-    int code = print_result(c, r, NULL);
+    int code = print_result(c, r, NULL, NULL);
     fz_result_release(r);
     return code;
 }
@@ -271,9 +313,7 @@ static int cmd_drop(const cli *c, fz_session *s)
             return EXIT_FAILED;
         }
     }
-    char sql[1024];
-    snprintf(sql, sizeof sql, "DROP TABLE %s%s", c->args[0], c->purge ? " PURGE" : "");
-    int code = run_one(c, s, sql);
+    int code = run_on_name(c, s, "DROP TABLE ", c->args[0], c->purge ? " PURGE" : "");
     if (code == EXIT_FINE && !c->quiet)
         fprintf(stderr, "dropped %s%s\n", c->args[0], c->purge ? " and its files" : "; its files stay (--purge removes them)");
     return code;

@@ -1,6 +1,7 @@
 /* term.c: output and the progress bar. */
 #include "cli/cli.h"
 
+#include <errno.h>
 #include <pthread.h>
 #include <stdatomic.h>
 #include <stdlib.h>
@@ -26,9 +27,14 @@ int term_width(void)
     return 80;
 }
 
+int stdout_errno;
+
 int write_stdout(void *ctx, const char *text, size_t n)
 {
-    return fwrite(text, 1, n, stdout) != n;
+    if (fwrite(text, 1, n, stdout) == n)
+        return 0;
+    stdout_errno = errno ? errno : EIO;
+    return 1;
 }
 
 int write_stderr(void *ctx, const char *text, size_t n)

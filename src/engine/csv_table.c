@@ -134,8 +134,7 @@ static void explain(const table_source *base, const scan_request *r, sbuf *out)
 
 static void release(table_source *base)
 {
-    if (atomic_fetch_sub(&base->refs, 1) == 1)
-        mem_free(((csv_table *)base)->m, base, sizeof(csv_table));
+    mem_free(((csv_table *)base)->m, base, sizeof(csv_table));
 }
 
 static const table_source_ops csv_table_ops = {table_open, unknown_rows, unknown_rows, explain, release};

@@ -15,6 +15,7 @@ static fz_status create_schema(statement *st, fz_error *err)
     ib_catalog *c;
     TRY(lake_catalog(s->lake, true, &c, err));
     fz_status r = FZ_EXISTS;
+    fz_error e;
     if (!exists) {
         uint32_t n = st->ast->create_schema.n_properties;
         ib_kv *kv = ARENA_ARRAY(&st->a, ib_kv, n + 1);
@@ -25,10 +26,13 @@ static fz_status create_schema(statement *st, fz_error *err)
         if (st->ast->create_schema.comment.n)
             kv[n++] = (ib_kv){STR("comment"), st->ast->create_schema.comment};
         ib_props props = {n, kv};
-        r = c->ops->create_namespace(c, ns, n ? &props : NULL, err);
+        r = c->ops->create_namespace(c, ns, n ? &props : NULL, &e);
     }
-    if (r != FZ_EXISTS)
+    if (r != FZ_EXISTS) {
+        if (r && err)
+            *err = e;
         return r;
+    }
     if (st->ast->create_schema.if_not_exists)
         return FZ_OK;
     error_sql(err, FZ_EXISTS, "42P06", "the namespace \"" STR_FMT "\" exists", STR_ARG(ns));
@@ -130,8 +134,12 @@ static fz_status drop_table(statement *st, fz_error *err)
     purge_list l = {.a = &st->a};
     fz_status r = lake_catalog(s->lake, true, &c, err);
     /* What is to be removed is known before the table goes; it is removed only after that. */
-    if (!r && st->ast->drop_table.purge)
-        r = purge_collect(s, t, &l, err);
+    if (!r && st->ast->drop_table.purge) {
+        if (str_ieq(ib_prop(&t->md->properties, "gc.enabled"), STR("false")))
+            r = error_set(err, FZ_INVALID, "the table's property gc.enabled is false: its files may belong to others; drop it without PURGE");
+        else
+            r = purge_collect(s, t, &l, err);
+    }
     if (!r)
         r = c->ops->drop_table(c, id, err);
     ib_table_unref(t);

@@ -56,7 +56,8 @@ struct fz_session {
     char *ns;                /* current namespace */
     fz_notice_fn notice;
     void *notice_ctx;
-    pthread_mutex_t lock;    /* guards progress and serialises notices */
+    pthread_mutex_t notice_lock; /* one notice at a time; not the other lock, since a notice may ask for progress */
+    pthread_mutex_t lock;    /* guards what follows */
     const progress *running; /* of the running statement, or NULL */
     fz_progress last;
     _Atomic bool interrupt;
@@ -89,9 +90,13 @@ void lake_forget(fz_lake *l, ib_ident id);
 /* ---- sessions ---- */
 
 void session_notice(fz_session *s, const char *fmt, ...) __attribute__((format(printf, 2, 3)));
-/* Makes the job's progress the session's, until session_idle. */
+/* Before each statement: what an earlier one left of cancelling and progress is forgotten. */
+void session_begin(fz_session *s);
+/* Makes the job's progress the session's, until session_idle, which comes before the job goes. */
 void session_running(fz_session *s, const progress *p);
-void session_idle(fz_session *s);
+void session_idle(fz_session *s, const progress *p);
+/* Makes a namespace the current one. */
+fz_status session_use(fz_session *s, const sql_name *name, arena *a, fz_error *err);
 /* What a table name means: namespace and name in the arena, as stored where the table exists (unquoted parts may differ from
  * it in case; several candidates are FZ_INVALID, 42702). *t receives a reference, NULL where there is no such table. */
 fz_status session_find_table(fz_session *s, const sql_name *name, arena *a, ib_ident *id, ib_table **t, fz_error *err);
@@ -134,10 +139,12 @@ fz_status statement_open(statement *st, fz_error *err);
 /* Ends the run, so that binding can begin again. */
 void statement_unbind(statement *st);
 /* After a failed run: true if it failed because columns of CSV files have to be wider, and the files can be read again with the wider types:
- * then the caller binds and runs again. Otherwise `err` may be replaced by why not. */
-bool statement_restart(statement *st, fz_error *err);
+ * then the caller binds and runs again. Otherwise `*why` (the run's status) and `err` may be replaced by why not. */
+bool statement_restart(statement *st, fz_status *why, fz_error *err);
 /* What was read is passed on now: a value that doesn't fit is an error from here on. */
 void statement_keep_types(statement *st);
+/* No rows come any more: its progress stays what it is. */
+void statement_idle(statement *st);
 
 /* Takes st, also on failure. The rows of its plan. */
 fz_status result_of_query(statement *st, const char *tag, fz_result **out, fz_error *err);
@@ -156,6 +163,7 @@ fz_status run_create_table(statement *st, fz_result **out, fz_error *err);
 fz_status run_ddl(statement *st, fz_result **out, fz_error *err);
 fz_status run_show(statement *st, fz_result **out, fz_error *err);
 fz_status run_explain(statement *st, fz_result **out, fz_error *err);
+fz_status run_setting(statement *st, fz_result **out, fz_error *err); /* settings.c */
 
 /* How rows get into a table: bind sets st->plan; it is called again when the statement starts again. */
 typedef struct write_target {

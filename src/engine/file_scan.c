@@ -258,6 +258,7 @@ static fz_status read_rows(local *l, uint32_t n, batch *out, fz_error *err)
     TRY(batch_columns(out, s->ncols, err));
     out->nrows = out->nsel = n;
     out->sel = NULL;
+    out->stable = true; /* the cursors' memory is in `keep`, the selection is copied by batch_hold */
     unsigned which = 0;
     for (uint32_t k = 0; k < s->nsteps && !l->m.all_match; k++) {
         const step *st = &s->steps[k];

@@ -134,8 +134,6 @@ static void source_explain(const table_source *base, const scan_request *r, sbuf
 static void source_release(table_source *base)
 {
     iceberg_source *t = (iceberg_source *)base;
-    if (atomic_fetch_sub(&base->refs, 1) != 1)
-        return;
     ib_table_unref(t->table);
     arena_free(&t->a);
     fz_lake *lake = t->lake;

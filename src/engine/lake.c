@@ -61,6 +61,7 @@ static fz_status parse_size(const char *key, const char *text, int64_t *out, fz_
     return FZ_OK;
 }
 
+/* Takes the reference to rt, also on failure. */
 static fz_status runtime_wrap(runtime *rt, fz_runtime **out, fz_error *err)
 {
     fz_runtime *r = mem_zalloc(&rt->root, sizeof *r);
@@ -109,18 +110,48 @@ fz_status fz_runtime_create(const fz_option *options, size_t n_options, const fz
         o.hooks = &hooks;
     }
     runtime *rt;
+    fz_runtime *r;
     TRY(runtime_create(&o, &rt, err));
-    TRY(runtime_wrap(rt, out, err));
-    if (temp_dir && !((*out)->temp_dir = copy_text(&rt->root, temp_dir))) {
-        fz_runtime_release(*out);
+    TRY(runtime_wrap(rt, &r, err));
+    if (temp_dir && !(r->temp_dir = copy_text(&rt->root, temp_dir))) {
+        fz_runtime_release(r);
         return error_nomem(err);
     }
+    *out = r;
     return FZ_OK;
+}
+
+/* The process's default one: lakes that are opened without a runtime share threads, budget and caches. */
+static pthread_mutex_t default_lock = PTHREAD_MUTEX_INITIALIZER;
+static fz_runtime *default_runtime; /* holds no reference of its own */
+
+static fz_status runtime_shared(fz_runtime **out, fz_error *err)
+{
+    fz_status st = FZ_OK;
+    runtime *base;
+    pthread_mutex_lock(&default_lock);
+    if (default_runtime) {
+        atomic_fetch_add(&default_runtime->refs, 1);
+    } else {
+        TRY_GOTO(runtime_default(&base, err));
+        TRY_GOTO(runtime_wrap(base, &default_runtime, err));
+    }
+    *out = default_runtime;
+out:
+    pthread_mutex_unlock(&default_lock);
+    return st;
 }
 
 void fz_runtime_release(fz_runtime *r)
 {
-    if (!r || atomic_fetch_sub(&r->refs, 1) != 1)
+    if (!r)
+        return;
+    pthread_mutex_lock(&default_lock); /* against runtime_shared finding it at zero */
+    bool last = atomic_fetch_sub(&r->refs, 1) == 1;
+    if (last && r == default_runtime)
+        default_runtime = NULL;
+    pthread_mutex_unlock(&default_lock);
+    if (!last)
         return;
     footer_cache_free(r->footers);
     ib_manifest_cache_free(r->manifests);
@@ -132,38 +163,45 @@ void fz_runtime_release(fz_runtime *r)
 
 /* ---- lakes ---- */
 
-/* The directory as an absolute path; what doesn't exist yet is taken as it is below what does. */
+/* The directory as an absolute path without links; what doesn't exist yet is taken as it is below what does. */
 static fz_status absolute_dir(mem *m, const char *location, char **out, fz_error *err)
 {
     const char *path = io_local_path(location);
     if (!path)
         return error_set(err, FZ_UNSUPPORTED, "a lake in \"%s\" isn't supported; give a local directory", location);
-    if (!*path)
+    size_t n = strlen(path), cut;
+    if (n == 0)
         return error_set(err, FZ_INVALID, "the lake's directory is an empty text");
-    char full[PATH_MAX];
-    if (realpath(path, full)) {
-        *out = copy_text(m, full);
-        return *out ? FZ_OK : error_nomem(err);
+    if (n >= PATH_MAX)
+        return error_errno(err, ENAMETOOLONG, path, "the lake's directory can't be reached");
+    while (n > 1 && path[n - 1] == '/')
+        n--;
+    char full[PATH_MAX], above[PATH_MAX];
+    /* path[0, cut) is the part that exists */
+    for (cut = n;;) {
+        memcpy(above, cut ? path : ".", cut ? cut : 1);
+        above[cut ? cut : 1] = 0;
+        if (realpath(above, full))
+            break;
+        if (errno != ENOENT || cut == 0)
+            return error_errno(err, errno, path, "the lake's directory can't be reached");
+        while (cut > 0 && path[cut - 1] == '/')
+            cut--;
+        while (cut > 0 && path[cut - 1] != '/')
+            cut--;
     }
-    if (errno != ENOENT)
-        return error_errno(err, errno, path, "the lake's directory can't be reached");
-    sbuf b;
-    sbuf_init(&b, m);
-    if (*path != '/') {
-        if (!getcwd(full, sizeof full)) {
-            sbuf_free(&b);
-            return error_errno(err, errno, ".", "the current directory can't be reached");
-        }
-        sbuf_printf(&b, "%s/", full);
-    }
-    while (path[0] == '.' && path[1] == '/')
-        path += 2;
-    sbuf_addz(&b, path);
-    while (b.n > 1 && b.p[b.n - 1] == '/')
-        b.p[--b.n] = 0;
-    *out = b.failed ? NULL : copy_text(m, b.p);
-    sbuf_free(&b);
-    return *out ? FZ_OK : error_nomem(err);
+    size_t len = strlen(full), more = n - cut;
+    bool slash = more && full[len - 1] != '/';
+    char *dir = mem_alloc(m, len + slash + more + 1);
+    if (!dir)
+        return error_nomem(err);
+    memcpy(dir, full, len);
+    if (slash)
+        dir[len] = '/';
+    memcpy(dir + len + slash, path + cut, more);
+    dir[len + slash + more] = 0;
+    *out = dir;
+    return FZ_OK;
 }
 
 /* Whether a lake is there, could be made there, or the directory belongs to something else. */
@@ -229,13 +267,10 @@ fz_status fz_lake_open(fz_runtime *rt, const char *location, const fz_option *op
         location = getenv("FRAZIL_LAKE");
     if (!location || !*location)
         location = "lake";
-    if (rt) {
+    if (rt)
         atomic_fetch_add(&rt->refs, 1);
-    } else {
-        runtime *base;
-        TRY(runtime_default(&base, err));
-        TRY(runtime_wrap(base, &rt, err));
-    }
+    else
+        TRY(runtime_shared(&rt, err));
     mem *m = &rt->rt->root;
     fz_lake *l = mem_zalloc(m, sizeof *l);
     if (!l) {
@@ -279,13 +314,13 @@ fz_status lake_catalog(fz_lake *l, bool create, ib_catalog **out, fz_error *err)
 {
     fz_status st = FZ_OK;
     pthread_mutex_lock(&l->lock);
+    if (create && l->read_only) {
+        st = error_sql(err, FZ_INVALID, "25006", "the lake is opened read-only");
+        goto out;
+    }
     if (!l->catalog) {
         bool is_lake;
         TRY_GOTO(look_at(l->dir, &is_lake, err));
-        if (create && l->read_only) {
-            st = error_sql(err, FZ_INVALID, "25006", "the lake is opened read-only");
-            goto out;
-        }
         if (is_lake || create) {
             sqlite_catalog_options o = {.lake_dir = l->dir, .create_if_missing = create, .catalog_name = l->catalog_name,
                                         .busy_timeout_ms = l->lock_timeout_ms, .read_only = l->read_only};

@@ -128,6 +128,26 @@ static fz_status open_inputs(load *l, const csv_type *given, uint32_t n_given, f
     return FZ_OK;
 }
 
+/* Closes all inputs and opens them with other types. */
+static fz_status reopen(load *l, const csv_type *given, uint32_t n_given, fz_error *err)
+{
+    statement *st = l->st;
+    for (uint32_t i = 0; i < st->n_inputs; i++) {
+        csv_info info;
+        csv_describe(st->inputs[i]->src, &info);
+        if (info.size_bytes < 0) {
+            error_set(err, FZ_UNSUPPORTED, "the input can't be opened a second time, which %s needs", l->base ? "adding columns" : "giving several files one type a column");
+            error_where(err, l->files[i]);
+            error_hint(err, "write it to a file first%s", l->base ? "" : ", or give the types");
+            return FZ_UNSUPPORTED;
+        }
+    }
+    for (uint32_t i = 0; i < st->n_inputs; i++)
+        csv_input_close(st->inputs[i]);
+    st->n_inputs = 0;
+    return open_inputs(l, given, n_given, err);
+}
+
 /* For a new table: the columns of all files, by position of the first; each with the type that holds all. *same: no file has another. */
 static fz_status unify(load *l, row_schema *out, bool *same, fz_error *err)
 {
@@ -157,6 +177,10 @@ static fz_status unify(load *l, row_schema *out, bool *same, fz_error *err)
             if (type_eq(s->cols[c].t, x->t))
                 continue;
             *same = false;
+            if (x->t.id == T_NULL || s->cols[c].t.id == T_NULL) { /* nothing but NULLs so far: the other file decides */
+                x->t = x->t.id == T_NULL ? s->cols[c].t : x->t;
+                continue;
+            }
             type t;
             bool numbers = type_is_numeric(s->cols[c].t) && type_is_numeric(x->t);
             x->t = numbers && type_common(s->cols[c].t, x->t, &t) ? t : TYPE(T_STRING);
@@ -168,7 +192,6 @@ static fz_status unify(load *l, row_schema *out, bool *same, fz_error *err)
 /* A table made from several files: where their types differ, all are opened again with the ones that hold all. */
 static fz_status open_unified(load *l, fz_error *err)
 {
-    statement *st = l->st;
     if (l->format != SOURCE_CSV || l->base || l->n_files == 1)
         return FZ_OK;
     row_schema all;
@@ -181,10 +204,7 @@ static fz_status open_unified(load *l, fz_error *err)
         return error_nomem(err);
     for (uint32_t c = 0; c < all.n; c++)
         types[c] = (csv_type){{arena_strndup(l->a, all.cols[c].name.p, all.cols[c].name.n), all.cols[c].name.n}, all.cols[c].t};
-    for (uint32_t i = 0; i < st->n_inputs; i++)
-        csv_input_close(st->inputs[i]);
-    st->n_inputs = 0;
-    return open_inputs(l, types, all.n, err);
+    return reopen(l, types, all.n, err);
 }
 
 static fz_status open_csv(load *l, fz_error *err)
@@ -478,8 +498,7 @@ fz_status fz_load(fz_session *s, const char *const *files, size_t n_files, const
                   size_t n_options, fz_result **out, fz_error *err)
 {
     load l = {0};
-    atomic_store(&s->interrupt, false);
-    s->last = (fz_progress){0};
+    session_begin(s);
     TRY(statement_new(s, &l.st, err));
     l.a = &l.st->a;
     csv_options_default(&l.csv);

@@ -74,6 +74,12 @@ static const ib_pred *lower_like(const lowering *l, const expr *e)
     return exact || !p ? p : ib_pred_and(l->a, p, unknown(l));
 }
 
+/* A comparison with NULL is neither true nor false. */
+static const ib_pred *compare(const lowering *l, ib_pred_kind kind, int32_t id, const datum *v)
+{
+    return v->null ? ib_pred_const(l->a, IB_PRED_NULL) : ib_pred_cmp(l->a, kind, id, v);
+}
+
 static const ib_pred *lower_call(const lowering *l, const expr *e)
 {
     const char *name = func_name(e->fn);
@@ -84,14 +90,11 @@ static const ib_pred *lower_call(const lowering *l, const expr *e)
     if (e->n != 2 || !comparison(name, &kind, &mirrored))
         return unknown(l);
     const datum *v = as_value(l, e->args[1]);
-    if (v && as_field(l, e->args[0], &id)) {
-        if (v->null)
-            return unknown(l); /* never true, but never false either: there is no leaf that says so */
-        return ib_pred_cmp(l->a, kind, id, v);
-    }
+    if (v && as_field(l, e->args[0], &id))
+        return compare(l, kind, id, v);
     v = as_value(l, e->args[0]);
-    if (v && !v->null && as_field(l, e->args[1], &id))
-        return ib_pred_cmp(l->a, mirrored, id, v);
+    if (v && as_field(l, e->args[1], &id))
+        return compare(l, mirrored, id, v);
     return unknown(l);
 }
 
@@ -103,20 +106,13 @@ static const ib_pred *lower_in(const lowering *l, const expr *e)
     datum *values = ARENA_ARRAY(l->a, datum, e->n);
     if (!values)
         return NULL;
-    uint32_t n = 0;
-    bool null = false;
     for (uint32_t i = 1; i < e->n; i++) {
         const datum *v = as_value(l, e->args[i]);
         if (!v)
             return unknown(l);
-        if (v->null)
-            null = true;
-        else
-            values[n++] = *v;
+        values[i - 1] = *v;
     }
-    if (null)
-        return unknown(l); /* x IN (1, NULL) is true or null, never false */
-    return n ? ib_pred_in(l->a, id, n, values) : ib_pred_const(l->a, IB_PRED_FALSE);
+    return ib_pred_in(l->a, id, e->n - 1, values);
 }
 
 static const ib_pred *lower(const lowering *l, const expr *e)
@@ -124,9 +120,9 @@ static const ib_pred *lower(const lowering *l, const expr *e)
     int32_t id;
     switch (e->kind) {
     case EX_CONST:
-        if (e->t.id == T_BOOL && !e->value.null)
-            return ib_pred_const(l->a, e->value.b ? IB_PRED_TRUE : IB_PRED_FALSE);
-        return unknown(l);
+        if (e->value.null)
+            return ib_pred_const(l->a, IB_PRED_NULL);
+        return e->t.id == T_BOOL ? ib_pred_const(l->a, e->value.b ? IB_PRED_TRUE : IB_PRED_FALSE) : unknown(l);
     case EX_AND:
     case EX_OR: {
         const ib_pred *p = lower(l, e->args[0]);

@@ -69,8 +69,6 @@ fz_status path_expand(str pattern, arena *a, uint32_t *n, const char ***out, fz_
 static void release(table_source *base)
 {
     parquet_table *t = (parquet_table *)base;
-    if (atomic_fetch_sub(&base->refs, 1) != 1)
-        return;
     pq_close(t->first);
     arena_free(&t->a);
     mem_free(t->m, t, sizeof *t);

@@ -12,6 +12,7 @@
 
 #define FLUSH_BYTES 65536
 #define CELL_MIN    12 /* cells aren't cut below this width */
+#define MANY_ROWS   (1 << 20) /* whoever wants to see so many rows sees all */
 
 typedef struct writer {
     fz_write_fn fn;
@@ -79,6 +80,7 @@ static void json_value(sbuf *b, const datum *d, sbuf *tmp)
     }
     sbuf_clear(tmp);
     datum_text(d, tmp);
+    b->failed |= tmp->failed;
     str text = {tmp->p ? tmp->p : "", tmp->n};
     bool finite = true;
     if (d->t.id == T_FLOAT64)
@@ -169,19 +171,21 @@ static size_t text_cut(str s, int width)
     return i;
 }
 
-/* A cell's text: NULL as such, line ends and other control characters visible. */
+/* A cell's text: NULL as such, line ends and other control characters visible. p NULL: no memory. */
 static str cell_text(const datum *d, arena *a, sbuf *tmp)
 {
     if (d->null)
         return STR("NULL");
     sbuf_clear(tmp);
     datum_text(d, tmp);
+    if (tmp->failed)
+        return (str){0};
     size_t extra = 0;
     for (size_t i = 0; i < tmp->n; i++)
         extra += (unsigned char)tmp->p[i] < 0x20 || tmp->p[i] == 0x7f;
     char *p = arena_alloc(a, tmp->n + extra + 1);
     if (!p)
-        return STR("?");
+        return (str){0};
     size_t n = 0;
     for (size_t i = 0; i < tmp->n; i++) {
         unsigned char c = (unsigned char)tmp->p[i];
@@ -222,6 +226,8 @@ static fz_status collect_row(table *t, const batch *b, uint32_t row, sbuf *tmp, 
     for (uint32_t c = 0; c < t->ncols; c++) {
         datum d = vec_datum(&b->cols[c], row);
         cells[c] = cell_text(&d, a, tmp);
+        if (!cells[c].p)
+            return error_nomem(err);
     }
     t->rows++;
     return FZ_OK;
@@ -357,7 +363,11 @@ static fz_status put_table(const table *t, const row_schema *schema, const fz_te
         names[c] = schema->cols[c].name;
         sbuf_clear(&tmp);
         type_sql_name(schema->cols[c].t, &tmp);
-        types[c] = (str){arena_strndup(a, tmp.p ? tmp.p : "", tmp.n), tmp.n};
+        types[c] = (str){tmp.failed ? NULL : arena_strndup(a, tmp.p ? tmp.p : "", tmp.n), tmp.n};
+        if (!types[c].p) {
+            sbuf_free(&tmp);
+            return error_nomem(err);
+        }
         int n = text_width(names[c]), y = text_width(types[c]);
         widths[c] = n > y ? n : y;
     }
@@ -399,7 +409,7 @@ static fz_status put_table(const table *t, const row_schema *schema, const fz_te
 static fz_status render_table(fz_result *r, const fz_text_options *o, writer *w, fz_error *err)
 {
     mem *m = &r->s->m;
-    table t = {.ncols = r->schema.n, .half = o && o->max_rows > 0 ? (o->max_rows + 1) / 2 : 0};
+    table t = {.ncols = r->schema.n, .half = o && o->max_rows > 0 && o->max_rows < MANY_ROWS ? (o->max_rows + 1) / 2 : 0};
     sbuf tmp;
     sbuf_init(&tmp, m);
     arena_init(&t.a, m);

@@ -54,7 +54,7 @@ static fz_status start(fz_result *r, fz_error *err)
             return FZ_OK;
         }
         batch_reset(&r->cur);
-        if (!statement_restart(st, err))
+        if (!statement_restart(st, &s, err))
             return s;
     }
 }
@@ -100,6 +100,7 @@ fz_status result_of_cells(statement *st, const char *tag, row_schema schema, uin
     p->values.nrows = nrows;
     p->values.cells = refs;
     st->plan = p;
+    st->bound.n_params = 0; /* a statement that was described or explained needs no values */
     return result_of_query(st, tag, out, err);
 }
 
@@ -132,7 +133,7 @@ fz_status result_next_batch(fz_result *r, fz_error *err)
     if (s)
         r->end = true;
     if (r->end)
-        session_idle(r->s);
+        statement_idle(r->st);
     return s;
 }
 

@@ -8,10 +8,10 @@
 static void session_log(void *ctx, log_level level, const char *message)
 {
     fz_session *s = ctx;
-    pthread_mutex_lock(&s->lock);
+    pthread_mutex_lock(&s->notice_lock);
     if (s->notice)
         s->notice(s->notice_ctx, message);
-    pthread_mutex_unlock(&s->lock);
+    pthread_mutex_unlock(&s->notice_lock);
 }
 
 fz_status fz_session_open(fz_lake *lake, fz_session **out, fz_error *err)
@@ -23,6 +23,7 @@ fz_status fz_session_open(fz_lake *lake, fz_session **out, fz_error *err)
     s->lake = lake;
     atomic_fetch_add(&lake->refs, 1);
     pthread_mutex_init(&s->lock, NULL);
+    pthread_mutex_init(&s->notice_lock, NULL);
     s->log = (logger){session_log, s, LOG_NOTICE};
     s->ns = mem_alloc(lake->m, sizeof "default");
     if (!s->ns) {
@@ -42,6 +43,7 @@ void fz_session_close(fz_session *s)
     if (s->ns)
         mem_free(l->m, s->ns, strlen(s->ns) + 1);
     pthread_mutex_destroy(&s->lock);
+    pthread_mutex_destroy(&s->notice_lock);
     mem_free(l->m, s, sizeof *s);
     fz_lake_close(l);
 }
@@ -80,9 +82,23 @@ void session_running(fz_session *s, const progress *p)
     pthread_mutex_unlock(&s->lock);
 }
 
-void session_idle(fz_session *s)
+void session_idle(fz_session *s, const progress *p)
 {
-    session_running(s, NULL);
+    pthread_mutex_lock(&s->lock);
+    if (s->running == p) { /* a later statement's progress stays */
+        progress_copy(p, &s->last);
+        s->running = NULL;
+    }
+    pthread_mutex_unlock(&s->lock);
+}
+
+void session_begin(fz_session *s)
+{
+    atomic_store(&s->interrupt, false);
+    pthread_mutex_lock(&s->lock);
+    s->running = NULL;
+    s->last = (fz_progress){0};
+    pthread_mutex_unlock(&s->lock);
 }
 
 void session_notice(fz_session *s, const char *fmt, ...)
@@ -90,14 +106,11 @@ void session_notice(fz_session *s, const char *fmt, ...)
     if (!s->notice)
         return;
     va_list ap;
-    sbuf b;
-    sbuf_init(&b, &s->m);
-    char text[1024];
+    fz_error e; /* cuts long texts between characters */
     va_start(ap, fmt);
-    vsnprintf(text, sizeof text, fmt, ap);
+    error_vset(&e, FZ_OK, fmt, ap);
     va_end(ap);
-    session_log(s, LOG_NOTICE, text);
-    sbuf_free(&b);
+    session_log(s, LOG_NOTICE, e.message);
 }
 
 /* ---- names ---- */
@@ -307,39 +320,47 @@ fz_status session_need_namespace(fz_session *s, str ns, bool any, fz_error *err)
         error_hint(err, "CREATE SCHEMA " STR_FMT " makes it", STR_ARG(ns));
         return FZ_NOT_FOUND;
     }
-    fz_status st = c->ops->create_namespace(c, ns, NULL, err);
-    return st == FZ_EXISTS ? FZ_OK : st; /* another process was faster */
+    fz_error e;
+    fz_status st = c->ops->create_namespace(c, ns, NULL, &e);
+    if (st == FZ_OK || st == FZ_EXISTS) /* another process was faster */
+        return FZ_OK;
+    if (err)
+        *err = e;
+    return st;
 }
 
 /* ---- statements ---- */
 
-static fz_status run_use(statement *st, fz_result **out, fz_error *err)
+fz_status session_use(fz_session *s, const sql_name *name, arena *a, fz_error *err)
 {
-    fz_session *s = st->s;
-    const sql_name *name = &st->ast->use.name;
     str ns;
     bool exists;
-    fz_status r = session_find_namespace(s, name, &st->a, &ns, &exists, err);
-    if (!r && !exists && name->n == 1 && str_ieq(name->parts[0].name, str_of(s->lake->catalog_name ? s->lake->catalog_name : "default"))) {
+    TRY(session_find_namespace(s, name, a, &ns, &exists, err));
+    const char *catalog = s->lake->catalog_name ? s->lake->catalog_name : "default";
+    if (!exists && name->n == 1 && part_matches(&name->parts[0], str_of(catalog))) {
         ns = STR("default"); /* the catalog itself: its default namespace */
         exists = true;
     }
-    if (!r && !exists) {
-        r = error_sql(err, FZ_NOT_FOUND, "3F000", "there is no namespace \"" STR_FMT "\"", STR_ARG(ns));
+    if (!exists) {
+        error_sql(err, FZ_NOT_FOUND, "3F000", "there is no namespace \"" STR_FMT "\"", STR_ARG(ns));
         error_line(err, name->parts[0].pos.line, name->parts[0].pos.column);
         error_hint(err, "SHOW SCHEMAS lists them");
+        return FZ_NOT_FOUND;
     }
-    if (!r) {
-        char *copy = mem_alloc(s->lake->m, ns.n + 1);
-        if (!copy) {
-            r = error_nomem(err);
-        } else {
-            memcpy(copy, ns.p, ns.n);
-            copy[ns.n] = 0;
-            mem_free(s->lake->m, s->ns, strlen(s->ns) + 1);
-            s->ns = copy;
-        }
-    }
+    char *copy = mem_alloc(s->lake->m, ns.n + 1);
+    if (!copy)
+        return error_nomem(err);
+    memcpy(copy, ns.p, ns.n);
+    copy[ns.n] = 0;
+    mem_free(s->lake->m, s->ns, strlen(s->ns) + 1);
+    s->ns = copy;
+    return FZ_OK;
+}
+
+static fz_status run_use(statement *st, fz_result **out, fz_error *err)
+{
+    fz_session *s = st->s;
+    fz_status r = session_use(s, &st->ast->use.name, &st->a, err);
     statement_free(st);
     return r ? r : result_done(s, "USE", -1, out, err);
 }
@@ -347,14 +368,6 @@ static fz_status run_use(statement *st, fz_result **out, fz_error *err)
 static fz_status run_query(statement *st, fz_result **out, fz_error *err)
 {
     return result_of_query(st, "SELECT", out, err);
-}
-
-static fz_status run_unsupported(statement *st, fz_result **out, fz_error *err)
-{
-    error_set(err, FZ_UNSUPPORTED, "%s isn't supported", st->ast->what);
-    error_line(err, st->ast->pos.line, st->ast->pos.column);
-    statement_free(st);
-    return FZ_UNSUPPORTED;
 }
 
 static fz_status run(statement *st, fz_result **out, fz_error *err)
@@ -384,7 +397,7 @@ static fz_status run(statement *st, fz_result **out, fz_error *err)
     case ST_SHOW:
         break;
     }
-    return run_unsupported(st, out, err);
+    return run_setting(st, out, err);
 }
 
 static void release_params(const fz_params *p)
@@ -403,8 +416,7 @@ fz_status fz_execute(fz_session *s, const char *sql, const char **rest, const fz
     *out = NULL;
     if (rest)
         *rest = NULL;
-    atomic_store(&s->interrupt, false);
-    s->last = (fz_progress){0};
+    session_begin(s);
     fz_status r = statement_new(s, &st, err);
     if (r) {
         release_params(params);

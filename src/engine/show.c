@@ -71,24 +71,31 @@ fz_status rows_result(rows *r, const char *tag, fz_result **out, fz_error *err)
 
 /* ---- SHOW ---- */
 
-static bool like(str s, str pattern)
-{
-    if (pattern.n == 0)
-        return s.n == 0;
-    if (pattern.p[0] == '%') {
-        for (size_t i = 0; i <= s.n; i++)
-            if (like((str){s.p + i, s.n - i}, (str){pattern.p + 1, pattern.n - 1}))
-                return true;
-        return false;
-    }
-    return s.n && (pattern.p[0] == '_' || pattern.p[0] == s.p[0]) &&
-           like((str){s.p + 1, s.n - 1}, (str){pattern.p + 1, pattern.n - 1});
-}
-
+/* Whether the name is LIKE the pattern; an empty one is none. On a mismatch the last % takes one byte more: earlier
+ * ones needn't be tried again. */
 static bool wanted(str name, str pattern)
 {
-    /* A pattern of many % would be slow above; names are short, patterns are cut. */
-    return pattern.n == 0 || like(name, (str){pattern.p, pattern.n > 64 ? 64 : pattern.n});
+    size_t i = 0, p = 0, back_i = 0, back_p = SIZE_MAX;
+    if (pattern.n == 0)
+        return true;
+    while (i < name.n) {
+        if (p < pattern.n && pattern.p[p] == '%') {
+            back_p = ++p;
+            back_i = i;
+        } else if (p < pattern.n && (pattern.p[p] == '_' || pattern.p[p] == name.p[i])) {
+            bool any = pattern.p[p++] == '_';
+            for (i++; any && i < name.n && (name.p[i] & 0xC0) == 0x80;)
+                i++; /* _ is a character, not a byte */
+        } else if (back_p != SIZE_MAX) {
+            p = back_p;
+            i = ++back_i;
+        } else {
+            return false;
+        }
+    }
+    while (p < pattern.n && pattern.p[p] == '%')
+        p++;
+    return p == pattern.n;
 }
 
 static fz_status show_schemas(statement *st, rows *r, fz_error *err)
@@ -221,7 +228,7 @@ static fz_status show_create(statement *st, rows *r, fz_error *err)
 {
     static const char *const names[] = {"statement"};
     rows_init(r, st, 1, names);
-    const sql_name *name = &st->ast->show.in;
+    const sql_name *name = &st->ast->describe.name;
     ib_ident id;
     ib_table *t;
     TRY(statement_table(st, name, &id, &t, err));
@@ -343,6 +350,7 @@ fz_status run_explain(statement *st, fz_result **out, fz_error *err)
         rows_cell(&r, b.p + from, end - from);
         from = end + 1;
     }
+    r.failed |= b.failed;
     sbuf_free(&b);
     return rows_result(&r, "EXPLAIN", out, err);
 }
@@ -413,10 +421,21 @@ static void inspect_table(rows *r, const ib_table *t, sbuf *b)
 static fz_status inspect_files(rows *r, fz_session *s, const ib_table *t, sbuf *b, fz_error *err)
 {
     ib_scan *found;
+    fz_error e;
     const ib_snapshot *snap = ib_current_snapshot(t->md);
     if (!snap)
         return FZ_OK;
-    TRY(ib_plan(t->md, snap, NULL, s->lake->rt->manifests, NULL, &s->m, &found, err));
+    fz_status st = ib_plan(t->md, snap, NULL, s->lake->rt->manifests, NULL, &s->m, &found, &e);
+    if (st == FZ_UNSUPPORTED) { /* all else can be told */
+        sbuf_addz(b, e.message);
+        inspect_row(r, "file", STR("…"), b);
+        return FZ_OK;
+    }
+    if (st) {
+        if (err)
+            *err = e;
+        return st;
+    }
     for (uint32_t i = 0; i < found->n && i < 1000; i++) {
         const ib_data_file *f = found->files[i].file;
         str path = f->file_path;
@@ -437,6 +456,7 @@ fz_status fz_inspect(fz_session *s, const char *table, fz_result **out, fz_error
 {
     static const char *const names[] = {"section", "name", "value"};
     statement *st;
+    session_begin(s);
     TRY(statement_new(s, &st, err));
     rows r;
     rows_init(&r, st, 3, names);

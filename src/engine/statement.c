@@ -170,11 +170,17 @@ fz_status statement_new(fz_session *s, statement **out, fz_error *err)
     return FZ_OK;
 }
 
+void statement_idle(statement *st)
+{
+    if (st->q)
+        session_idle(st->s, &query_job(st->q)->prog);
+}
+
 void statement_unbind(statement *st)
 {
+    statement_idle(st);
     query_close(st->q);
     st->q = NULL;
-    session_idle(st->s);
     sql_bound_release(&st->bound);
     st->bound = (sql_bound){0};
     st->plan = NULL;
@@ -226,8 +232,15 @@ fz_status statement_table(statement *st, const sql_name *name, ib_ident *id, ib_
 
 fz_status statement_params(statement *st, const fz_params *params, fz_error *err)
 {
-    if (!params || !params->schema || !params->row)
+    if (!params)
         return FZ_OK;
+    if (!params->schema || !params->row || !params->schema->release || !params->row->release) {
+        if (params->schema && params->schema->release)
+            params->schema->release(params->schema);
+        if (params->row && params->row->release)
+            params->row->release(params->row);
+        return error_set(err, FZ_INVALID, "parameters need a schema and a row");
+    }
     row_schema schema;
     batch b;
     batch_init(&b, &st->s->m);
@@ -298,9 +311,11 @@ fz_status statement_open(statement *st, fz_error *err)
     return FZ_OK;
 }
 
-bool statement_restart(statement *st, fz_error *err)
+bool statement_restart(statement *st, fz_status *why, fz_error *err)
 {
     bool any = false;
+    if (*why == FZ_CANCELLED || *why == FZ_NOMEM)
+        return false;
     for (uint32_t i = 0; i < st->n_inputs; i++)
         any |= csv_widened(st->inputs[i]->src);
     if (!any)
@@ -310,8 +325,11 @@ bool statement_restart(statement *st, fz_error *err)
         csv_input *in = st->inputs[i];
         if (!in->started)
             continue;
-        if (csv_restart(in->src, err))
+        fz_status s = csv_restart(in->src, err);
+        if (s) {
+            *why = s;
             return false;
+        }
         in->started = false;
     }
     return true;

@@ -143,13 +143,19 @@ static datum datum_copy(const datum *d, arena *a)
     return c;
 }
 
-/* The partition to write a group to; NULL with FZ_OK: none can be opened now. */
+static uint32_t bucket_of(const table_writer *w, uint64_t hash)
+{
+    return (uint32_t)(hash >> (w->depth * BUCKET_BITS % 60)) & (BUCKETS - 1);
+}
+
+/* The partition to write a group to; NULL with FZ_OK: none can be opened now. One whose earlier rows may lie in a bucket isn't
+ * opened: its rows would change their order. */
 static fz_status part_get(table_writer *w, uint64_t hash, const datum *values, part **out, fz_error *err)
 {
     *out = part_find(w, hash, values);
     if (*out)
         return FZ_OK;
-    if (w->n_parts == WRITER_FANOUT || (w->n_parts > 0 && mem_over(w->m, 16 << 20)))
+    if (w->n_parts == WRITER_FANOUT || w->bucket[bucket_of(w, hash)] || (w->n_parts > 0 && mem_over(w->m, 16 << 20)))
         return FZ_OK;
     part p = {.hash = hash, .values = ARENA_ARRAY(&w->a, datum, w->spec->n + 1)};
     if (!p.values)
@@ -164,6 +170,17 @@ static fz_status part_get(table_writer *w, uint64_t hash, const datum *values, p
     return FZ_OK;
 }
 
+/* Equal floats may differ in their bits: zeros, NaNs. */
+static uint64_t float_hash(double f)
+{
+    uint64_t bits;
+    if (f != f)
+        return 7;
+    f += 0.0; /* -0 becomes 0 */
+    memcpy(&bits, &f, sizeof bits);
+    return hash_u64(bits);
+}
+
 static uint64_t values_hash(const datum *v, uint32_t n)
 {
     uint64_t h = 0x9e37;
@@ -171,12 +188,14 @@ static uint64_t values_hash(const datum *v, uint32_t n)
         uint64_t x = 1;
         if (!v[i].null)
             switch (type_phys(v[i].t)) {
+            case PHYS_NONE: break;
             case PHYS_U8: x = hash_u64(2 + v[i].b); break;
             case PHYS_I32: x = hash_u64((uint64_t)(int64_t)v[i].i32 + 3); break;
             case PHYS_I64: x = hash_u64((uint64_t)v[i].i64 + 3); break;
             case PHYS_STR: x = hash_bytes(v[i].s.p, v[i].s.n); break;
-            /* Equal floats may differ in their bits (zeros, NaNs): equality decides alone. */
-            default: x = type_phys(v[i].t) == PHYS_I128 ? hash_u64((uint64_t)v[i].i128v) : 7; break;
+            case PHYS_I128: x = hash_u64((uint64_t)v[i].i128v); break;
+            case PHYS_F32: x = float_hash(v[i].f32); break;
+            case PHYS_F64: x = float_hash(v[i].f64); break;
             }
         h = hash_mix(h, x);
     }
@@ -185,7 +204,7 @@ static uint64_t values_hash(const datum *v, uint32_t n)
 
 static fz_status to_bucket(table_writer *w, uint64_t hash, const batch *b, fz_error *err)
 {
-    uint32_t i = (uint32_t)(hash >> (w->depth * BUCKET_BITS % 64)) & (BUCKETS - 1);
+    uint32_t i = bucket_of(w, hash);
     if (!w->bucket[i])
         TRY(spill_create(w->temp_dir, w->m, &w->bucket[i], err));
     return spill_write(w->bucket[i], b, err);
@@ -219,7 +238,7 @@ static fz_status append_partitioned(table_writer *w, batch *b, fz_error *err)
     uint32_t nf = w->spec->n, n = b->nsel;
     vec *keys = ARENA_ARRAY(&w->scratch, vec, nf);
     uint16_t *group_of = ARENA_ARRAY(&w->scratch, uint16_t, n);
-    uint16_t *first = ARENA_ARRAY(&w->scratch, uint16_t, n);  /* a row of each group */
+    uint16_t *first = ARENA_ARRAY(&w->scratch, uint16_t, n);  /* a row of each group, as keys count them */
     uint64_t *hashes = ARENA_ARRAY(&w->scratch, uint64_t, n); /* of each group */
     uint32_t *count = ARENA_ARRAY(&w->scratch, uint32_t, n + 1);
     uint16_t *sel = ARENA_ARRAY(&w->scratch, uint16_t, n);
@@ -230,12 +249,15 @@ static fz_status append_partitioned(table_writer *w, batch *b, fz_error *err)
     uint16_t *table = ARENA_ARRAY(&w->scratch, uint16_t, slots); /* group + 1 */
     if (!keys || !group_of || !first || !hashes || !count || !sel || !cur || !other || !table)
         return error_nomem(err);
-    for (uint32_t i = 0; i < nf; i++)
-        TRY(ib_transform_vec(&w->spec->fields[i].transform, &b->cols[w->source[i]], &w->scratch, &keys[i], err));
+    for (uint32_t i = 0; i < nf; i++) {
+        vec in = b->cols[w->source[i]];
+        if (b->sel) /* what isn't selected may hold anything */
+            TRY(vec_gather(&in, &b->cols[w->source[i]], b->sel, n, false, &w->scratch, err));
+        TRY(ib_transform_vec(&w->spec->fields[i].transform, &in, &w->scratch, &keys[i], err));
+    }
     uint32_t groups = 0, g = 0;
     for (uint32_t i = 0; i < n; i++) {
-        uint16_t row = b->sel ? b->sel[i] : (uint16_t)i;
-        row_values(w, keys, row, i ? other : cur);
+        row_values(w, keys, i, i ? other : cur);
         if (i == 0 || !values_eq(cur, other, nf)) {
             if (i)
                 memcpy(cur, other, sizeof *cur * nf);
@@ -251,7 +273,7 @@ static fz_status append_partitioned(table_writer *w, batch *b, fz_error *err)
             }
             if (g == groups) {
                 table[s] = (uint16_t)(g + 1);
-                first[g] = row;
+                first[g] = (uint16_t)i;
                 hashes[g] = h;
                 groups++;
             }
@@ -475,11 +497,8 @@ void table_writer_close(table_writer *w)
     for (uint32_t i = 0; i < BUCKETS; i++)
         spill_close(w->bucket[i]);
     if (!w->committed)
-        for (uint32_t i = 0; i < w->n_files; i++) {
-            char *path = arena_strndup(&w->scratch, w->files[i].file_path.p, w->files[i].file_path.n);
-            if (path)
-                io_remove(path, NULL);
-        }
+        for (uint32_t i = 0; i < w->n_files; i++)
+            io_remove(w->files[i].file_path.p, NULL); /* ends in NUL: ib_data_file_from_parquet */
     mem *m = w->m;
     mem_free(m, w->files, sizeof *w->files * w->cap_files);
     mem_free(m, w->parts, sizeof(part) * WRITER_FANOUT);

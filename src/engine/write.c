@@ -160,7 +160,7 @@ static bool same_columns(const ib_metadata *a, const ib_metadata *b)
 {
     const type_fields *x = ib_current_schema(a)->fields, *y = ib_current_schema(b)->fields;
     const ib_partition_spec *p = ib_spec_by_id(a, a->default_spec_id), *q = ib_spec_by_id(b, b->default_spec_id);
-    if (x->n != y->n || p->n != q->n)
+    if (x->n != y->n || p->n != q->n || p->spec_id != q->spec_id)
         return false;
     for (uint32_t i = 0; i < x->n; i++)
         if (!str_eq(x->f[i].name, y->f[i].name) || x->f[i].field_id != y->f[i].field_id || x->f[i].required != y->f[i].required ||
@@ -216,6 +216,7 @@ static fz_status commit(statement *st, const write_target *t, table_writer *w, b
         if (r == FZ_EXISTS && may_exist) {
             ib_table *now;
             TRY(c->ops->load_table(c, t->id, NULL, &now, err));
+            iw.schema_id = now->md->current_schema_id;
             if (same_columns(now->md, t->md))
                 r = ib_write_commit(c, t->id, now, &iw, &after, err);
             else
@@ -235,6 +236,8 @@ static fz_status commit(statement *st, const write_target *t, table_writer *w, b
 
 fz_status write_rows(statement *st, write_bind_fn bind, void *ctx, bool may_exist, int64_t *rows, fz_error *err)
 {
+    ib_catalog *c;
+    TRY(lake_catalog(st->s->lake, true, &c, err)); /* a lake that can't be written is refused before any work */
     for (;;) {
         write_target t = {0};
         table_writer *w = NULL;
@@ -247,7 +250,7 @@ fz_status write_rows(statement *st, write_bind_fn bind, void *ctx, bool may_exis
         table_writer_close(w); /* before the query: its columns are encoded on the query's job */
         if (!t.base)
             ib_metadata_unref(t.md);
-        if (ran || !statement_restart(st, err))
+        if (ran || !statement_restart(st, &r, err))
             return r;
     }
 }
@@ -348,11 +351,16 @@ fz_status run_create_table(statement *st, fz_result **out, fz_error *err)
     } else if (!r && exists) {
         session_notice(s, "the table " STR_FMT "." STR_FMT " exists, nothing was done", STR_ARG(id.ns), STR_ARG(id.name));
     } else if (!r) {
-        r = session_need_namespace(s, id.ns, false, err);
+        fz_error e;
+        r = session_need_namespace(s, id.ns, false, &e);
         if (!r)
-            r = ct->query ? write_rows(st, bind_create_as, &id, false, &rows, err) : create_empty(st, id, err);
-        if (r == FZ_EXISTS && ct->if_not_exists)
-            r = FZ_OK; /* another process was faster */
+            r = ct->query ? write_rows(st, bind_create_as, &id, false, &rows, &e) : create_empty(st, id, &e);
+        if (r == FZ_EXISTS && ct->if_not_exists) { /* another process was faster */
+            r = FZ_OK;
+            rows = -1;
+        }
+        if (r && err)
+            *err = e;
     }
     statement_free(st);
     return r ? r : result_done(s, "CREATE TABLE", rows, out, err);

@@ -38,7 +38,7 @@ typedef struct table_source_ops {
     int64_t (*estimate)(const table_source *t);
     /* One line for EXPLAIN: what is read, and after pruning by the filter. May be NULL. */
     void (*explain)(const table_source *t, const scan_request *r, sbuf *out);
-    void (*release)(table_source *t);
+    void (*release)(table_source *t); /* by whoever took refs to 0: frees it */
 } table_source_ops;
 
 struct table_source {

@@ -83,7 +83,7 @@ static fz_status parse_drop(parser *p, ast_stmt *s)
         TRY(need_name(p, "a table", &s->drop_table.name));
         TRY(take_word(p, "restrict", &took));
         if (at_word(p, "cascade"))
-            TRY(parse_advance(p)); /* nothing hangs on a table */
+            return parse_unsupported(p, p->tok.pos, "DROP TABLE … CASCADE is");
         TRY(take_word(p, "purge", &s->drop_table.purge));
         if (at_op(p, ","))
             return parse_unsupported(p, p->tok.pos, "DROP TABLE of several tables is");
