@@ -4,7 +4,7 @@ import os, subprocess, sys
 import pytest
 
 ROOT = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
-FRAZIL = os.path.join(os.environ.get("FRAZIL_BUILD") or os.path.join(ROOT, "build"), "frazil")
+FRAZIL = os.environ.get("FRAZIL_COMMAND") or os.path.join(os.environ.get("FRAZIL_BUILD") or os.path.join(ROOT, "build"), "frazil")
 
 
 class Lake:
