@@ -3,7 +3,8 @@
  * applies, or time (or the number of retries, where it is limited) runs out.
  *
  * The table's queue is held over all attempts: committers on this machine then don't meet, and a conflict
- * comes from elsewhere. Between attempts it waits a random time up to a bound that doubles from
+ * comes from elsewhere. It is waited for a limited time: somebody who holds it and doesn't move (a stopped process) must
+ * not stop the others, and correctness doesn't need it. Between attempts it waits a random time up to a bound that doubles from
  * commit.retry.min-wait-ms to commit.retry.max-wait-ms.
  */
 #include "base/fault.h"
@@ -11,6 +12,8 @@
 #include "iceberg/update/snapshot.h"
 
 #include <time.h>
+
+#define QUEUE_WAIT_MS 10000
 
 typedef struct retry {
     int64_t min_wait_ms, max_wait_ms, total_ms, max_retries; /* max_retries -1: no limit */
@@ -64,7 +67,8 @@ static bool retry_wait(retry *r, const ib_write *w)
 }
 
 /* One attempt on the newest metadata; *head is replaced by what was found, and by the new state on success.
- * *lost: the catalog refused it for something that another attempt may not meet. */
+ * *lost: the catalog refused it for something that another attempt may not meet. A catalog that is busy has
+ * waited as long as it was told to. */
 static fz_status attempt(ib_catalog *c, ib_ident id, ib_producer *p, ib_table **head, bool *lost, fz_error *err)
 {
     ib_table *newest = NULL, *result = NULL;
@@ -76,7 +80,7 @@ static fz_status attempt(ib_catalog *c, ib_ident id, ib_producer *p, ib_table **
                             &commit.updates, err));
     TRY(fault_point("commit.before", err));
     fz_status st = c->ops->commit(c, 1, &commit, head, &result, err);
-    *lost = st == FZ_CONFLICT || st == FZ_BUSY;
+    *lost = st == FZ_CONFLICT;
     TRY(st);
     ib_table_unref(*head);
     *head = result;
@@ -133,8 +137,8 @@ fz_status ib_write_commit(ib_catalog *c, ib_ident id, ib_table *base, const ib_w
     ib_table *head = ib_table_ref(base);
     fz_status st = FZ_OK;
     if (c->ops->queue_lock)
-        st = c->ops->queue_lock(c, id, r.total_ms, &token, err);
-    if (st == FZ_OK) {
+        st = c->ops->queue_lock(c, id, r.total_ms < QUEUE_WAIT_MS ? r.total_ms : QUEUE_WAIT_MS, &token, err);
+    if (st == FZ_OK || st == FZ_BUSY) {
         st = commit_loop(c, id, w, p, &r, &head, err);
         if (token)
             c->ops->queue_unlock(c, token);
