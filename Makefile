@@ -16,8 +16,8 @@ NINJA = ninja -C build
 
 build:
 	@scripts/setup build
-	@test -f build/build.ninja || meson setup build --prefix=/usr/local >/dev/null
-	@$(NINJA) --quiet frazil lib gen_trade || $(NINJA) frazil
+	@scripts/configure build
+	@$(NINJA) --quiet frazil lib gen_trade
 	@echo "built: build/frazil, build/libfrazil.so"
 
 demo: build

@@ -59,7 +59,7 @@ static const struct { const char *name, *args, *help, *more; } commands[] = {
      "  frazil load trade.csv trade\n"
      "  frazil load 2020-*.csv.gz sales --partition-by 'month(sold_at)' --types zip:varchar\n"
      "  curl -s https://… | frazil load - default.t --source-format csv\n"},
-    {"sql", "[\"STATEMENT; …\"]", "run SQL statements: the argument, --file, or standard input",
+    {"sql", "[\"STATEMENTS\"]", "run SQL statements: the argument, --file, or standard input",
      "  frazil sql \"SELECT ym, sum(Value) FROM trade WHERE exp_imp = 1 GROUP BY ym ORDER BY ym\"\n"
      "  frazil sql \"SELECT * FROM 'flights.csv' LIMIT 5\"\n"
      "  frazil sql -f report.sql --format csv > report.csv\n"},
