@@ -150,6 +150,9 @@ fz_status column_open(column_writer *c, const column_def *def, const pq_write_op
     c->td.prefixed = c->width == 0;
     int64_t rows = o->page_bytes / (c->bytes ? 4 : c->width);
     rows = rows < o->page_rows ? rows : o->page_rows;
+    /* Pages end where a reader's batches and morsels end: nobody decompresses one for a part of it. */
+    if (rows > BATCH_ROWS)
+        rows -= rows % BATCH_ROWS;
     c->page_rows = rows < 1 ? 1 : rows > 1 << 22 ? 1 << 22 : (uint32_t)rows;
     return FZ_OK;
 }
