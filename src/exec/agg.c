@@ -2,7 +2,8 @@
  * agg.c: aggregates of a plan: calls on the functions of agg_func.c, and DISTINCT.
  *
  * The state of a DISTINCT aggregate is a set of the values seen so far; the function itself runs at
- * the end, over the set. Values are 16-byte words (text: views whose bytes lie in the arena).
+ * the end, over the set. Values are 16-byte words (text: views whose bytes lie in the arena); a byte of each
+ * value's hash, apart from them, says whether a slot is taken and nearly always whether it is another value's.
  */
 #include "exec/agg_int.h"
 
@@ -11,7 +12,7 @@
 typedef union dword { struct { uint64_t lo, hi; }; strview s; } dword;
 typedef struct dset { /* in the state; zero: empty */
     dword *slots;
-    uint8_t *used;
+    uint8_t *tags;
     uint32_t n, cap, pad[2];
 } dset;
 
@@ -32,10 +33,10 @@ static uint64_t canonical_f64(double v)
     return w;
 }
 
-static dword word_load(const vec *v, uint32_t i)
+static inline dword word_load(const vec *v, phys p, uint32_t i)
 {
     dword w = {0};
-    switch (type_phys(v->t)) {
+    switch (p) {
     case PHYS_U8: w.lo = ((const uint8_t *)v->data)[i]; break;
     case PHYS_I32: w.lo = (uint64_t)(int64_t)((const int32_t *)v->data)[i]; break;
     case PHYS_I64: w.lo = (uint64_t)((const int64_t *)v->data)[i]; break;
@@ -48,10 +49,10 @@ static dword word_load(const vec *v, uint32_t i)
     return w;
 }
 
-static void word_store(vec *v, uint32_t i, const dword *w)
+static void word_store(vec *v, phys p, uint32_t i, const dword *w)
 {
     double d;
-    switch (type_phys(v->t)) {
+    switch (p) {
     case PHYS_U8: ((uint8_t *)v->data)[i] = (uint8_t)w->lo; break;
     case PHYS_I32: ((int32_t *)v->data)[i] = (int32_t)w->lo; break;
     case PHYS_I64: ((int64_t *)v->data)[i] = (int64_t)w->lo; break;
@@ -66,51 +67,59 @@ static void word_store(vec *v, uint32_t i, const dword *w)
     }
 }
 
-static uint64_t word_hash(phys p, const dword *w)
+static inline uint64_t word_hash(phys p, const dword *w)
 {
     if (p == PHYS_STR)
         return hash_bytes(strview_ptr(&w->s), w->s.len);
     return p == PHYS_I128 ? hash_mix(w->lo, w->hi) : hash_u64(w->lo);
 }
 
-static bool word_eq(phys p, const dword *a, const dword *b)
+static inline bool word_eq(phys p, const dword *a, const dword *b)
 {
     return (a->lo == b->lo && a->hi == b->hi) || (p == PHYS_STR && strview_eq(&a->s, &b->s));
 }
 
-static uint32_t dset_slot(const dset *s, phys p, const dword *w)
+static inline uint8_t tag_of(uint64_t hash) { return (uint8_t)(hash >> 57 | 0x80); }
+
+static inline uint32_t dset_slot(const dset *s, phys p, const dword *w, uint64_t hash)
 {
-    uint32_t at = (uint32_t)word_hash(p, w) & (s->cap - 1);
-    while (s->used[at] && !word_eq(p, &s->slots[at], w))
+    uint32_t at = (uint32_t)hash & (s->cap - 1);
+    uint8_t tag = tag_of(hash);
+    while (s->tags[at] && (s->tags[at] != tag || !word_eq(p, &s->slots[at], w)))
         at = (at + 1) & (s->cap - 1);
     return at;
 }
 
-static fz_status dset_grow(dset *s, phys p, arena *a, fz_error *err)
+static fz_status dset_reserve(dset *s, phys p, uint64_t n, arena *a, fz_error *err)
 {
-    dset big = {.cap = s->cap ? s->cap * 2 : 8, .n = s->n};
-    if (s->cap >= 1u << 30)
+    dset big = {.cap = s->cap ? s->cap : 8, .n = s->n};
+    while (n * 4 > big.cap * 3ull && big.cap < 1u << 31)
+        big.cap *= 2;
+    if (big.cap == s->cap)
+        return FZ_OK;
+    if (big.cap > 1u << 30)
         return error_set(err, FZ_LIMIT, "more than %u distinct values in one group", s->n);
-    big.slots = ARENA_ARRAY(a, dword, big.cap);
-    big.used = arena_zalloc(a, big.cap);
-    if (!big.slots || !big.used)
+    big.slots = arena_alloc(a, big.cap * sizeof *big.slots);
+    big.tags = arena_zalloc(a, big.cap);
+    if (!big.slots || !big.tags)
         return error_nomem(err);
     for (uint32_t i = 0; i < s->cap; i++)
-        if (s->used[i]) {
-            uint32_t at = dset_slot(&big, p, &s->slots[i]);
+        if (s->tags[i]) {
+            uint64_t hash = word_hash(p, &s->slots[i]);
+            uint32_t at = dset_slot(&big, p, &s->slots[i], hash);
             big.slots[at] = s->slots[i];
-            big.used[at] = 1;
+            big.tags[at] = tag_of(hash);
         }
     *s = big;
     return FZ_OK;
 }
 
-static fz_status dset_add(dset *s, phys p, dword w, arena *a, fz_error *err)
+static inline fz_status dset_add(dset *s, phys p, dword w, uint64_t hash, arena *a, fz_error *err)
 {
-    if (s->n * 4u >= s->cap * 3u)
-        TRY(dset_grow(s, p, a, err));
-    uint32_t at = dset_slot(s, p, &w);
-    if (s->used[at])
+    if ((s->n + 1) * 4ull > s->cap * 3ull)
+        TRY(dset_reserve(s, p, s->cap, a, err));
+    uint32_t at = dset_slot(s, p, &w, hash);
+    if (s->tags[at])
         return FZ_OK;
     if (p == PHYS_STR && w.s.len > 12) {
         char *copy = arena_alloc(a, w.s.len);
@@ -120,8 +129,37 @@ static fz_status dset_add(dset *s, phys p, dword w, arena *a, fz_error *err)
         w.s.ptr = copy;
     }
     s->slots[at] = w;
-    s->used[at] = 1;
+    s->tags[at] = tag_of(hash);
     s->n++;
+    return FZ_OK;
+}
+
+/* Values of up to AHEAD rows are hashed and their cache lines asked for before the first is looked up. */
+#define AHEAD 64
+static fz_status dset_update(const agg_call *c, fz_error *err)
+{
+    phys p = type_phys(c->arg->t);
+    dword words[AHEAD];
+    uint64_t hashes[AHEAD];
+    dset *sets[AHEAD];
+    for (uint32_t k = 0; k < c->n;) {
+        uint32_t n = 0;
+        for (; k < c->n && n < AHEAD; k++) {
+            uint32_t i = c->rows ? c->rows[k] : c->first + k, at = c->arg->enc == VEC_CONST ? 0 : i;
+            if (c->arg->valid && !bit_get(c->arg->valid, at))
+                continue;
+            dset *s = sets[n] = (dset *)((c->groups ? c->groups[k] : c->one) + c->off);
+            words[n] = word_load(c->arg, p, at);
+            hashes[n] = word_hash(p, &words[n]);
+            if (s->cap) {
+                __builtin_prefetch(&s->tags[(uint32_t)hashes[n] & (s->cap - 1)]);
+                __builtin_prefetch(&s->slots[(uint32_t)hashes[n] & (s->cap - 1)]);
+            }
+            n++;
+        }
+        for (uint32_t j = 0; j < n; j++)
+            TRY(dset_add(sets[j], p, words[j], hashes[j], c->a, err));
+    }
     return FZ_OK;
 }
 
@@ -131,15 +169,7 @@ fz_status agg_update(const agg_inst *x, agg_call *c, fz_error *err)
     c->off = x->off;
     if (!x->distinct)
         return x->fn->update(c, err);
-    phys p = type_phys(c->arg->t);
-    for (uint32_t k = 0; k < c->n; k++) {
-        uint32_t i = c->rows ? c->rows[k] : c->first + k, at = c->arg->enc == VEC_CONST ? 0 : i;
-        if (c->arg->valid && !bit_get(c->arg->valid, at))
-            continue;
-        dset *s = (dset *)((c->groups ? c->groups[k] : c->one) + c->off);
-        TRY(dset_add(s, p, word_load(c->arg, at), c->a, err));
-    }
-    return FZ_OK;
+    return dset_update(c, err);
 }
 
 fz_status agg_merge(const agg_inst *x, uint8_t *to_row, const uint8_t *from_row, arena *a, fz_error *err)
@@ -149,9 +179,13 @@ fz_status agg_merge(const agg_inst *x, uint8_t *to_row, const uint8_t *from_row,
     dset *to = (dset *)(to_row + x->off);
     const dset *from = (const dset *)(from_row + x->off);
     phys p = type_phys(x->e->arg->t);
+    if (!from->n)
+        return FZ_OK;
+    /* Room for all first: values come in the order of their hashes, a smaller table would fill from one end. */
+    TRY(dset_reserve(to, p, (uint64_t)to->n + from->n, a, err));
     for (uint32_t i = 0; i < from->cap; i++)
-        if (from->used[i])
-            TRY(dset_add(to, p, from->slots[i], a, err));
+        if (from->tags[i])
+            TRY(dset_add(to, p, from->slots[i], word_hash(p, &from->slots[i]), a, err));
     return FZ_OK;
 }
 
@@ -162,13 +196,14 @@ fz_status agg_finish(const agg_inst *x, const uint8_t *row, vec *out, uint32_t a
     const dset *s = (const dset *)(row + x->off);
     _Alignas(16) uint8_t state[64] = {0};
     uint32_t i = 0;
+    phys p = type_phys(x->e->arg->t);
     vec v;
     TRY(vec_alloc(&v, x->e->arg->t, 1024, scratch, err));
     while (i < s->cap) {
         uint32_t n = 0;
         for (; i < s->cap && n < 1024; i++)
-            if (s->used[i])
-                word_store(&v, n++, &s->slots[i]);
+            if (s->tags[i])
+                word_store(&v, p, n++, &s->slots[i]);
         agg_call c = {.e = x->e, .arg = &v, .n = n, .one = state, .a = scratch};
         TRY(x->fn->update(&c, err));
     }

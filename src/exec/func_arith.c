@@ -182,30 +182,47 @@ DIV_KERNEL(div_i64, int64_t, INT64_MIN, x / y, true)
 DIV_KERNEL(mod_i32, int32_t, INT32_MIN, x % y, false)
 DIV_KERNEL(mod_i64, int64_t, INT64_MIN, x % y, false)
 
-/* ---- floats: infinities as IEEE has them, division by zero is an error as in PostgreSQL ---- */
+/* ---- floats: a finite operand's result that has become infinite, and division by zero, are errors as in PostgreSQL ---- */
+
+#define FINITE(x) ((x) - (x) == 0)
+#define GREW(x, y, z) (!FINITE(z) & FINITE(x) & FINITE(y)) /* a NaN comes of no two finite numbers */
 
 #define FLOAT_KERNEL(NAME, T, OP)                                                                  \
-    static HOT void NAME##_vv(const T *a, const T *b, T *o, uint32_t n)                            \
+    static HOT unsigned NAME##_vv(const T *a, const T *b, T *o, uint32_t n)                        \
     {                                                                                              \
-        for (uint32_t i = 0; i < n; i++)                                                           \
-            o[i] = a[i] OP b[i];                                                                   \
+        unsigned bad = 0;                                                                          \
+        for (uint32_t i = 0; i < n; i++) {                                                         \
+            T z = a[i] OP b[i];                                                                    \
+            bad |= GREW(a[i], b[i], z);                                                            \
+            o[i] = z;                                                                              \
+        }                                                                                          \
+        return bad;                                                                                \
     }                                                                                              \
-    static HOT void NAME##_vc(const T *a, T b, T *o, uint32_t n)                                   \
+    static HOT unsigned NAME##_vc(const T *a, T b, T *o, uint32_t n)                               \
     {                                                                                              \
-        for (uint32_t i = 0; i < n; i++)                                                           \
-            o[i] = a[i] OP b;                                                                      \
+        unsigned bad = 0;                                                                          \
+        for (uint32_t i = 0; i < n; i++) {                                                         \
+            T z = a[i] OP b;                                                                       \
+            bad |= GREW(a[i], b, z);                                                               \
+            o[i] = z;                                                                              \
+        }                                                                                          \
+        return bad;                                                                                \
     }                                                                                              \
     static fz_status NAME(kcall *c, fz_error *err)                                                 \
     {                                                                                              \
         const T *a = c->args[0].data, *b = c->args[1].data;                                        \
         T *o = c->out->data;                                                                       \
         uint32_t sa = ARG_STRIDE(&c->args[0]), sb = ARG_STRIDE(&c->args[1]);                       \
-        if (!c->rows && sa && sb)                                                                  \
-            NAME##_vv(a, b, o, c->n);                                                              \
-        else if (!c->rows && sa)                                                                   \
-            NAME##_vc(a, *b, o, c->n);                                                             \
-        else                                                                                       \
-            EACH_ROW(c, i) o[i] = a[i * sa] OP b[i * sb];                                          \
+        if (!c->rows && sa)                                                                        \
+            return (sb ? NAME##_vv(a, b, o, c->n) : NAME##_vc(a, *b, o, c->n)) ? KERNEL_RETRY : FZ_OK; \
+        EACH_ROW(c, i)                                                                             \
+        {                                                                                          \
+            o[i] = a[i * sa] OP b[i * sb];                                                         \
+            if (GREW(a[i * sa], b[i * sb], o[i]) && c->rows)                                       \
+                return kernel_overflow(c, err);                                                    \
+            else if (GREW(a[i * sa], b[i * sb], o[i]))                                             \
+                return KERNEL_RETRY;                                                               \
+        }                                                                                          \
         return FZ_OK;                                                                              \
     }
 FLOAT_KERNEL(add_f32, float, +)
@@ -227,6 +244,8 @@ FLOAT_KERNEL(mul_f64, double, *)
             if (y == 0)                                                                            \
                 return error_zero(c, err);                                                         \
             o[i] = EXPR;                                                                           \
+            if (GREW(x, y, o[i]))                                                                  \
+                return kernel_overflow(c, err);                                                    \
         }                                                                                          \
         return FZ_OK;                                                                              \
     }
@@ -252,13 +271,23 @@ static fz_status decimal_store(kcall *c, uint32_t i, i128 v, fz_error *err)
 static fz_status add_dec(kcall *c, fz_error *err)
 {
     EACH_ROW(c, i)
-        TRY(decimal_store(c, i, decimal_at(&c->args[0], i) + decimal_at(&c->args[1], i), err));
+    {
+        i128 v;
+        if (__builtin_add_overflow(decimal_at(&c->args[0], i), decimal_at(&c->args[1], i), &v))
+            return kernel_overflow(c, err);
+        TRY(decimal_store(c, i, v, err));
+    }
     return FZ_OK;
 }
 static fz_status sub_dec(kcall *c, fz_error *err)
 {
     EACH_ROW(c, i)
-        TRY(decimal_store(c, i, decimal_at(&c->args[0], i) - decimal_at(&c->args[1], i), err));
+    {
+        i128 v;
+        if (__builtin_sub_overflow(decimal_at(&c->args[0], i), decimal_at(&c->args[1], i), &v))
+            return kernel_overflow(c, err);
+        TRY(decimal_store(c, i, v, err));
+    }
     return FZ_OK;
 }
 static fz_status mul_dec(kcall *c, fz_error *err)
@@ -394,12 +423,13 @@ const func *func_neg(type t)
 
 static const char op_text[ARITH_COUNT_][2] = {"+", "-", "*", "/", "%"};
 
-#define OPS(T, ID, DIVF)                                                                           \
-    {{"+", 2, {ID, ID}, ID, DIVF | FN_DENSE, add_##T}, {"-", 2, {ID, ID}, ID, DIVF | FN_DENSE, sub_##T},          \
-     {"*", 2, {ID, ID}, ID, DIVF | FN_DENSE, mul_##T}, {"/", 2, {ID, ID}, ID, FN_FALLIBLE, div_##T},              \
+#define CHECKED (FN_FALLIBLE | FN_DENSE)
+#define OPS(T, ID)                                                                                 \
+    {{"+", 2, {ID, ID}, ID, CHECKED, add_##T}, {"-", 2, {ID, ID}, ID, CHECKED, sub_##T},          \
+     {"*", 2, {ID, ID}, ID, CHECKED, mul_##T}, {"/", 2, {ID, ID}, ID, FN_FALLIBLE, div_##T},      \
      {"%", 2, {ID, ID}, ID, FN_FALLIBLE, mod_##T}}
 static const func arith[4][ARITH_COUNT_] = {
-    OPS(i32, T_INT32, FN_FALLIBLE), OPS(i64, T_INT64, FN_FALLIBLE), OPS(f32, T_FLOAT32, 0), OPS(f64, T_FLOAT64, 0)};
+    OPS(i32, T_INT32), OPS(i64, T_INT64), OPS(f32, T_FLOAT32), OPS(f64, T_FLOAT64)};
 #define DEC(NAME, F, K) {NAME, 2, {T_DECIMAL, T_DECIMAL}, T_DECIMAL, F, K}
 static const func arith_dec[ARITH_COUNT_] = {
     DEC("+", FN_FALLIBLE, add_dec), DEC("-", FN_FALLIBLE, sub_dec), DEC("*", FN_FALLIBLE, mul_dec),

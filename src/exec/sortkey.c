@@ -1,11 +1,11 @@
 /*
- * sortkey.c: see sortkey_int.h. Entries are sorted by radix, byte by byte from the last one (bytes that are the
- * same everywhere are passed over), where keys are words alone; else by merging.
+ * sortkey.c: see sortkey_int.h. Entries are parted by one byte after the other, from the first on (bytes that
+ * are the same everywhere are passed over), until few are left in a part: those are merged. All steps are stable.
  */
 #include "exec/sortkey_int.h"
 
-#define RADIX_MIN   512
-#define RADIX_BYTES 7   /* more varying bytes than this: merging is cheaper */
+#define RADIX_MIN   128
+#define RADIX_BYTES 24  /* entries that agree in so many varying bytes are merged, too */
 #define RUN         16
 
 static uint32_t key_bytes(const sort_key *k)
@@ -161,47 +161,6 @@ int sort_cmp(const sort_spec *s, const uint64_t *a, const uint64_t *b)
     return a[s->words] < b[s->words] ? -1 : a[s->words] > b[s->words];
 }
 
-/* ---- radix ---- */
-
-static bool radix(const sort_spec *s, uint64_t *e, uint64_t *tmp, size_t n)
-{
-    uint32_t stride = sort_stride(s), nbytes = 0;
-    uint32_t bytes[RADIX_BYTES]; /* word * 8 + byte from the low end, least significant first */
-    for (uint32_t w = s->words; w-- > 0;) {
-        uint64_t any = 0;
-        for (size_t i = 0; i < n; i++)
-            any |= e[i * stride + w] ^ e[w];
-        for (uint32_t b = 0; b < 8; b++)
-            if (any >> (b * 8) & 0xff) {
-                if (nbytes == RADIX_BYTES)
-                    return false;
-                bytes[nbytes++] = w * 8 + b;
-            }
-    }
-    uint64_t *from = e, *to = tmp;
-    for (uint32_t p = 0; p < nbytes; p++) {
-        uint32_t w = bytes[p] / 8, shift = bytes[p] % 8 * 8;
-        size_t at[256] = {0}, sum = 0;
-        for (size_t i = 0; i < n; i++)
-            at[from[i * stride + w] >> shift & 0xff]++;
-        for (int b = 0; b < 256; b++) {
-            size_t count = at[b];
-            at[b] = sum;
-            sum += count;
-        }
-        for (size_t i = 0; i < n; i++) {
-            const uint64_t *x = from + i * stride;
-            memcpy(to + at[x[w] >> shift & 0xff]++ * stride, x, stride * 8);
-        }
-        uint64_t *swap = from;
-        from = to;
-        to = swap;
-    }
-    if (from != e)
-        memcpy(e, from, n * stride * 8);
-    return true;
-}
-
 /* ---- merging ---- */
 
 static void insertion(const sort_spec *s, uint64_t *e, size_t n, uint64_t *tmp)
@@ -236,14 +195,13 @@ static void merge_two(const sort_spec *s, const uint64_t *a, size_t na, const ui
         memcpy(to, b, (size_t)(b_end - b) * 8);
 }
 
-void sort_entries(const sort_spec *s, uint64_t *entries, uint64_t *tmp, size_t n)
+/* Sorts by comparing; the result is in e, or in tmp where into_tmp is set. */
+static void merge_sort(const sort_spec *s, uint64_t *e, uint64_t *tmp, size_t n, bool into_tmp)
 {
     uint32_t stride = sort_stride(s);
-    if (!s->text && n >= RADIX_MIN && radix(s, entries, tmp, n))
-        return;
     for (size_t i = 0; i < n; i += RUN)
-        insertion(s, entries + i * stride, n - i < RUN ? n - i : RUN, tmp);
-    uint64_t *from = entries, *to = tmp;
+        insertion(s, e + i * stride, n - i < RUN ? n - i : RUN, tmp);
+    uint64_t *from = e, *to = tmp;
     for (size_t width = RUN; width < n; width *= 2) {
         for (size_t i = 0; i < n; i += 2 * width) {
             size_t na = n - i < width ? n - i : width, nb = n - i - na < width ? n - i - na : width;
@@ -253,6 +211,78 @@ void sort_entries(const sort_spec *s, uint64_t *entries, uint64_t *tmp, size_t n
         from = to;
         to = swap;
     }
-    if (from != entries)
-        memcpy(entries, from, n * stride * 8);
+    if (from != (into_tmp ? tmp : e))
+        memcpy(into_tmp ? tmp : e, from, n * stride * 8);
+}
+
+/* ---- radix ---- */
+
+typedef struct msd {
+    const sort_spec *s;
+    uint32_t nbytes;
+    uint16_t bytes[RADIX_BYTES]; /* that vary among all entries, from the first on: word * 8 + byte from the low end */
+    bool complete;               /* entries with these bytes equal are equal */
+} msd;
+
+/* The bytes before the first text that aren't the same everywhere. */
+static void msd_bytes(msd *m, const uint64_t *e, size_t n)
+{
+    uint32_t stride = sort_stride(m->s), words = m->s->segments[0].to;
+    m->complete = m->s->nsegments == 1 && !m->s->text;
+    for (uint32_t w = 0; w < words; w++) {
+        uint64_t any = 0;
+        for (size_t i = 0; i < n; i++)
+            any |= e[i * stride + w] ^ e[w];
+        for (uint32_t b = 8; b-- > 0;) {
+            if (!(any >> (b * 8) & 0xff))
+                continue;
+            if (m->nbytes == RADIX_BYTES) {
+                m->complete = false;
+                return;
+            }
+            m->bytes[m->nbytes++] = (uint16_t)(w * 8 + b);
+        }
+    }
+}
+
+/* Sorts what agrees in the bytes before `at`. No deeper than RADIX_BYTES. */
+static void msd_sort(const msd *m, uint64_t *e, uint64_t *tmp, size_t n, uint32_t at, bool into_tmp)
+{
+    uint32_t stride = sort_stride(m->s);
+    if (n < RADIX_MIN || at == m->nbytes) {
+        if (n > 1 && (at < m->nbytes || !m->complete))
+            merge_sort(m->s, e, tmp, n, into_tmp);
+        else if (into_tmp)
+            memcpy(tmp, e, n * stride * 8);
+        return;
+    }
+    size_t start[257] = {0}, to[256];
+    uint32_t w = m->bytes[at] / 8, shift = m->bytes[at] % 8 * 8;
+    for (size_t i = 0; i < n; i++)
+        start[(e[i * stride + w] >> shift & 0xff) + 1]++;
+    for (int b = 0; b < 256; b++) {
+        if (start[b + 1] == n) { /* nothing to part */
+            msd_sort(m, e, tmp, n, at + 1, into_tmp);
+            return;
+        }
+        start[b + 1] += start[b];
+        to[b] = start[b];
+    }
+    for (size_t i = 0; i < n; i++) {
+        const uint64_t *x = e + i * stride;
+        uint64_t *y = tmp + to[x[w] >> shift & 0xff]++ * stride;
+        for (uint32_t k = 0; k < stride; k++)
+            y[k] = x[k];
+    }
+    for (int b = 0; b < 256; b++)
+        if (start[b + 1] > start[b])
+            msd_sort(m, tmp + start[b] * stride, e + start[b] * stride, start[b + 1] - start[b], at + 1, !into_tmp);
+}
+
+void sort_entries(const sort_spec *s, uint64_t *entries, uint64_t *tmp, size_t n)
+{
+    msd m = {.s = s};
+    if (n >= RADIX_MIN && s->nsegments > 0)
+        msd_bytes(&m, entries, n);
+    msd_sort(&m, entries, tmp, n, 0, false);
 }

@@ -237,9 +237,10 @@ fz_status bind_call(bind_ctx *c, const ast_expr *e, const expr **out)
     const expr **args;
     bool ok;
     TRY(bind_args(c, e, &args));
-    if (e->is_operator && e->n == 2 && str_eqz(fn, "||")) /* text || anything is text */
-        for (int i = 0; i < 2; i++)
-            if (args[!i]->t.id == T_STRING && args[i]->t.id != T_NULL && args[i]->t.id != T_STRING && args[i]->t.id != T_BINARY)
-                TRY(expr_cast(c->b, args[i], TYPE(T_STRING), CAST_ASSIGN, &ok, &args[i]));
+    /* text || anything is text, and so are the arguments of concat */
+    bool pair = e->is_operator && e->n == 2 && str_eqz(fn, "||"), list = !e->is_operator && (str_eqz(fn, "concat") || str_eqz(fn, "concat_ws"));
+    for (uint32_t i = 0; (pair || list) && i < e->n; i++)
+        if ((list || args[!i]->t.id == T_STRING) && args[i]->t.id != T_NULL && args[i]->t.id != T_STRING && args[i]->t.id != T_BINARY)
+            TRY(expr_cast(c->b, args[i], TYPE(T_STRING), CAST_ASSIGN, &ok, &args[i]));
     return expr_function_named(c->b, fn, e->pos, e->n, args, out);
 }

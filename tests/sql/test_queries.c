@@ -96,6 +96,11 @@ static const struct { const char *sql, *rows; } cases[] = {
     {"select max(value) - min(value) from trade where exp_imp = 3 or 1 = 2", "-"},
     {"select * exclude (name) replace (id * 10 as id) from custom order by id limit 1", "10|103"},
     {"select ym from trade where 1 = 2", ""},
+    {"select concat('a', 1, null, true, 1.5), concat_ws('-', 2, 'b', null, date '2020-01-02')", "a1true1.5|2-b-2020-01-02"},
+    {"select count(distinct value), count(distinct hs9), count(distinct country), sum(distinct country) from trade", "5|3|3|512"},
+    {"select value::double * 1e306 > 0 from trade where value < 200", "true"},
+    {"select case when value < 200 then value::double * 1e306 else 0 end < 1e300 from trade order by value limit 2", "false/true"},
+    {"select 1e308::double * 'inf'::double, 'inf'::double + 1", "Infinity|Infinity"},
 };
 
 static void queries(void **state)
@@ -126,6 +131,10 @@ static void failures(void **state)
         {"select (select value from trade)", "21000", 8},
         {"select 9223372036854775807 + value from trade", "22003", 28},
         {"select cast(hs9 as int) from trade", "22P02", 13},
+        {"select value::double * 1e306 from trade", "22003", 22},
+        {"select -1e308::double - value::double * 1e306 from trade where value < 200", "22003", 23},
+        {"select (value::double * 1e300) / 1e-10 from trade", "22003", 32},
+        {"select 99999999999999999999999999999999999999 + 99999999999999999999999999999999999999 from trade", "22003", 47},
     };
     for (size_t i = 0; i < sizeof bad / sizeof bad[0]; i++) {
         sbuf b;
