@@ -317,6 +317,8 @@ static fz_status pairs_flush(join_op *o, probe_local *l, worker *w, uint32_t nex
     bool at_rows, emit = o->p->join.kind != JOIN_SEMI && o->p->join.kind != JOIN_ANTI;
     if (l->n == 0)
         return FZ_OK;
+    if (job_stopped(&w->q->j)) /* one batch of input may give any number of pairs */
+        return error_set(err, FZ_CANCELLED, "cancelled");
     arena_reset(&l->scratch);
     TRY(pairs_batch(o, l, b, &out, &at_rows, err));
     if (l->residual) {

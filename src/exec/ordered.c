@@ -52,6 +52,7 @@ typedef struct output {
     held *ready, *ready_tail;
     _Atomic uint32_t nready;
     _Atomic bool ended;
+    _Atomic bool enough;  /* the limit is reached: what the workers still do doesn't matter */
 } output;
 
 static void held_free(output *o, held *h)
@@ -138,7 +139,10 @@ static fz_status consume(output *o, pipeline *p, const batch *b, fz_error *err)
         TRY(cut(b, from, n, &part, sel));
         b = &part;
     }
-    return o->to ? o->to->ops->consume(o->to, b, err) : ready_add(o, b, err);
+    TRY(o->to ? o->to->ops->consume(o->to, b, err) : ready_add(o, b, err));
+    if (o->left == 0)
+        atomic_store_explicit(&o->enough, true, memory_order_release);
+    return FZ_OK;
 }
 
 /* ---- the window; under the lock ---- */
@@ -328,8 +332,8 @@ static fz_status output_branch_end(psink *s, worker *w, fz_error *err)
 static bool output_full(psink *s, worker *w)
 {
     output *o = (output *)s;
+    pthread_mutex_lock(&o->lock); /* also for nready: who takes the last batch must find whom to wake */
     bool ready_full = atomic_load_explicit(&o->nready, memory_order_relaxed) >= READY_BATCHES_MAX;
-    pthread_mutex_lock(&o->lock);
     bool ahead = w->morsel_open && w->morsel > o->turn && (o->held_bytes > HELD_BYTES_MAX || (o->held_bytes > 0 && mem_over(&o->q->m, 0)));
     if (!ready_full && !ahead) {
         pthread_mutex_unlock(&o->lock);
@@ -440,7 +444,12 @@ bool output_next(psink *s, batch *out)
 bool output_ready(void *s)
 {
     output *o = s;
-    return atomic_load_explicit(&o->nready, memory_order_acquire) > 0 || atomic_load_explicit(&o->ended, memory_order_acquire);
+    return atomic_load_explicit(&o->nready, memory_order_acquire) > 0 || output_complete(&o->s);
+}
+
+bool output_complete(const psink *s)
+{
+    return atomic_load_explicit(&((const output *)s)->enough, memory_order_acquire) || output_ended(s);
 }
 
 bool output_ended(const psink *s)

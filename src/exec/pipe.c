@@ -137,8 +137,6 @@ static fz_status worker_run(worker *w, task_result *r, bool *done, fz_error *err
         switch (got) {
         case SOURCE_BATCH:
             TRY(worker_batch(w, err));
-            if (w->q->out == p->sink && output_ready(p->sink))
-                i = STEP_BATCHES; /* somebody may be waiting for it */
             break;
         case SOURCE_MORSEL_END:
             w->morsel_open = false;
@@ -153,6 +151,9 @@ static fz_status worker_run(worker *w, task_result *r, bool *done, fz_error *err
                 return FZ_OK;
             break;
         }
+        /* Who waits for the result is woken by a step that yields: never park behind something that was delivered. */
+        if (w->q->out == p->sink && output_ready(p->sink))
+            break;
     }
     *r = TASK_YIELD;
     return FZ_OK;
@@ -308,7 +309,7 @@ fz_status query_next(query *q, batch *out, bool *end, fz_error *err)
             return query_failed(q, err);
         if (q->out && output_next(q->out, out))
             return FZ_OK;
-        if (q->out && output_ended(q->out)) {
+        if (q->out && output_complete(q->out)) {
             if (output_next(q->out, out)) /* what came between the two looks */
                 return FZ_OK;
             if (job_stopped(&q->j))

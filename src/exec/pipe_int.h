@@ -136,6 +136,7 @@ fz_status output_new(query *q, sink *to, int64_t limit, int64_t offset, psink **
 /* Moves the next ready batch to `out` (initialised); false: none. */
 bool output_next(psink *s, batch *out);
 bool output_ready(void *s);
-bool output_ended(const psink *s);
+bool output_complete(const psink *s); /* nothing will follow what is ready */
+bool output_ended(const psink *s);    /* … and the workers have ended */
 
 #endif

@@ -16,7 +16,8 @@
 #include <stdlib.h>
 #include <unistd.h>
 
-#define WRITE_BUFFER ((size_t)1 << 20)
+#define WRITE_BUFFER ((size_t)128 << 10) /* small: some operators keep a hundred files */
+#define READ_BUFFER  ((size_t)128 << 10) /* a block may be a few rows: one call reads many */
 #define BLOCK_MAX    ((uint64_t)1 << 40)
 
 struct spill_file {
@@ -27,7 +28,10 @@ struct spill_file {
     sbuf out;
     uint32_t ncols;
     type *types;
-    int64_t written, at;
+    int64_t written, at;       /* `at`: the next byte to hand out */
+    uint8_t *in;               /* READ_BUFFER bytes: those of the file from in_from on */
+    int64_t in_from;
+    size_t in_n;
     bool reading;
 };
 
@@ -66,6 +70,7 @@ void spill_close(spill_file *f)
     if (f->fd >= 0)
         close(f->fd);
     sbuf_free(&f->out);
+    mem_free(f->m, f->in, READ_BUFFER);
     mem_free(f->m, f->types, f->ncols * sizeof *f->types);
     mem_free(f->m, f->dir, f->dir_n);
     mem_free(f->m, f, sizeof *f);
@@ -191,21 +196,47 @@ fz_status spill_rewind(spill_file *f, fz_error *err)
     if (f->out.n)
         TRY(flush(f, err));
     sbuf_free(&f->out);
-    f->at = 0;
+    f->at = f->in_from = 0;
+    f->in_n = 0;
     f->reading = true;
     return FZ_OK;
 }
 
+/* Up to n bytes from `from` on; *got is at least 1. */
+static fz_status read_some(spill_file *f, void *p, size_t n, int64_t from, size_t *got, fz_error *err)
+{
+    ssize_t r;
+    do
+        r = pread(f->fd, p, n, from);
+    while (r < 0 && errno == EINTR);
+    if (r <= 0)
+        return error_errno(err, r < 0 ? errno : EIO, f->dir, "can't read a temporary file");
+    *got = (size_t)r;
+    return FZ_OK;
+}
+
+/* Large pieces go past the buffer. */
 static fz_status read_all(spill_file *f, void *p, size_t n, fz_error *err)
 {
-    for (size_t at = 0; at < n;) {
-        ssize_t r = pread(f->fd, (char *)p + at, n - at, f->at);
-        if (r < 0 && errno == EINTR)
+    uint8_t *to = p;
+    if (!f->in && !(f->in = mem_alloc(f->m, READ_BUFFER)))
+        return error_nomem(err);
+    while (n) {
+        size_t skip = (size_t)(f->at - f->in_from), k;
+        if (skip < f->in_n) {
+            k = f->in_n - skip < n ? f->in_n - skip : n;
+            memcpy(to, f->in + skip, k);
+        } else if (n >= READ_BUFFER) {
+            TRY(read_some(f, to, n, f->at, &k, err));
+        } else {
+            f->in_n = 0;
+            TRY(read_some(f, f->in, READ_BUFFER, f->at, &f->in_n, err));
+            f->in_from = f->at;
             continue;
-        if (r <= 0)
-            return error_errno(err, r < 0 ? errno : EIO, f->dir, "can't read a temporary file");
-        at += (size_t)r;
-        f->at += r;
+        }
+        to += k;
+        n -= k;
+        f->at += (int64_t)k;
     }
     return FZ_OK;
 }
