@@ -22,7 +22,7 @@
 
 /* A struct schema ("+s") with one child per column. out->release is set on success only. */
 fz_status bridge_export_schema(const row_schema *s, struct ArrowSchema *out, fz_error *err);
-/* A struct array of the batch's selected rows. */
+/* A struct array of the batch's selected rows; its memory comes from m's allocator and may outlive m. */
 fz_status bridge_export_batch(const row_schema *s, const batch *b, mem *m, struct ArrowArray *out,
                               fz_error *err);
 /* Columns of a "+s" schema; names and nested types in the arena. An Arrow type that has no

@@ -12,18 +12,20 @@
 
 typedef struct export_block {
     _Atomic int refs;
-    mem *m;
+    mem m;    /* the allocator of who exported, but not his budget: the block outlives it */
     arena a;
 } export_block;
 
-static export_block *block_new(mem *m)
+static export_block *block_new(mem *from)
 {
-    export_block *b = mem_zalloc(m, sizeof *b);
+    mem m;
+    mem_init(&m, NULL, from ? &from->hooks : NULL, 0);
+    export_block *b = mem_zalloc(&m, sizeof *b);
     if (!b)
         return NULL;
     atomic_init(&b->refs, 1);
-    b->m = m;
-    arena_init(&b->a, m);
+    mem_init(&b->m, NULL, &m.hooks, 0);
+    arena_init(&b->a, &b->m);
     return b;
 }
 
@@ -31,8 +33,10 @@ static void block_unref(export_block *b)
 {
     if (atomic_fetch_sub_explicit(&b->refs, 1, memory_order_acq_rel) != 1)
         return;
+    mem m;
+    mem_init(&m, NULL, &b->m.hooks, 0);
     arena_free(&b->a);
-    mem_free(b->m, b, sizeof *b);
+    mem_free(&m, b, sizeof *b);
 }
 
 static export_block *block_ref(export_block *b)

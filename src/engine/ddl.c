@@ -127,12 +127,16 @@ static fz_status drop_table(statement *st, fz_error *err)
     const sql_name *name = &st->ast->drop_table.name;
     ib_ident id;
     ib_table *t;
-    TRY(session_find_table(s, name, &st->a, &id, &t, err));
-    if (!t)
+    fz_status r = session_find_table(s, name, &st->a, &id, &t, err);
+    /* A table whose metadata is gone, damaged or not understood can still be taken out of the catalog. */
+    bool unreadable = !st->ast->drop_table.purge && (r == FZ_DATA || r == FZ_UNSUPPORTED);
+    if (r && !unreadable)
+        return r;
+    if (!r && !t)
         return st->ast->drop_table.if_exists ? FZ_OK : session_no_table(s, name, err);
     ib_catalog *c;
     purge_list l = {.a = &st->a};
-    fz_status r = lake_catalog(s->lake, true, &c, err);
+    r = lake_catalog(s->lake, true, &c, err);
     /* What is to be removed is known before the table goes; it is removed only after that. */
     if (!r && st->ast->drop_table.purge) {
         if (str_ieq(ib_prop(&t->md->properties, "gc.enabled"), STR("false")))

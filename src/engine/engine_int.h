@@ -171,6 +171,7 @@ typedef struct write_target {
     ib_table *base;          /* the table's state, or NULL: it is made by this write */
     const ib_metadata *md;   /* what the files are written for: base's, or the new table's first metadata */
     row_schema schema;       /* its columns */
+    const ib_schema *added;  /* NULL, or the table's columns with new ones, which the commit gives it: md has them, base not */
     bool replace;            /* the rows replace what the table held */
 } write_target;
 typedef fz_status (*write_bind_fn)(statement *st, void *ctx, write_target *target, fz_error *err);

@@ -27,8 +27,8 @@ typedef struct load {
     ib_ident id;
     ib_table *base;          /* pinned by the statement; NULL: the table is made */
     row_schema target;       /* the table's columns */
-    table_source **tables;   /* of Parquet input: one for all files */
-    uint32_t n_tables;
+    ib_schema added;         /* add-columns: the table's schema with further columns … */
+    ib_metadata *evolved;    /* … and its metadata with that; NULL: nothing is added */
 } load;
 
 /* ---- options ---- */
@@ -119,7 +119,7 @@ static fz_status open_inputs(load *l, const csv_type *given, uint32_t n_given, f
     }
     if (l->base) {
         o.schema = &l->target;
-        o.allow_extra = l->add_columns;
+        o.allow_extra = l->add_columns && !l->evolved;
     }
     for (uint32_t i = 0; i < l->n_files; i++) {
         TRY(csv_input_open(l->files[i], &o, &st->s->lake->rt->rt->root, &st->inputs[i], err));
@@ -148,6 +148,17 @@ static fz_status reopen(load *l, const csv_type *given, uint32_t n_given, fz_err
     return open_inputs(l, given, n_given, err);
 }
 
+/* A type that holds the values of two files' columns; one that has had no value yet says nothing. */
+static type type_of_both(type a, bool a_undecided, type b, bool b_undecided)
+{
+    type t;
+    if ((type_eq(a, b) && !a_undecided) || b_undecided)
+        return a;
+    if (a_undecided)
+        return b;
+    return type_is_numeric(a) && type_is_numeric(b) && type_common(a, b, &t) ? t : TYPE(T_STRING);
+}
+
 /* For a new table: the columns of all files, by position of the first; each with the type that holds all. *same: no file has another. */
 static fz_status unify(load *l, row_schema *out, bool *same, fz_error *err)
 {
@@ -157,7 +168,12 @@ static fz_status unify(load *l, row_schema *out, bool *same, fz_error *err)
     out->cols = ARENA_ARRAY(l->a, column_def, out->n + 1);
     if (!out->cols)
         return error_nomem(err);
+    bool *undecided = ARENA_ARRAY(l->a, bool, out->n + 1);
+    if (!undecided)
+        return error_nomem(err);
     memcpy(out->cols, first->cols, sizeof *out->cols * out->n);
+    for (uint32_t c = 0; c < out->n; c++)
+        undecided[c] = csv_schema_undecided(st->inputs[0]->src, c);
     *same = true;
     for (uint32_t i = 1; i < l->n_files; i++) {
         const row_schema *s = csv_schema(st->inputs[i]->src);
@@ -177,13 +193,9 @@ static fz_status unify(load *l, row_schema *out, bool *same, fz_error *err)
             if (type_eq(s->cols[c].t, x->t))
                 continue;
             *same = false;
-            if (x->t.id == T_NULL || s->cols[c].t.id == T_NULL) { /* nothing but NULLs so far: the other file decides */
-                x->t = x->t.id == T_NULL ? s->cols[c].t : x->t;
-                continue;
-            }
-            type t;
-            bool numbers = type_is_numeric(s->cols[c].t) && type_is_numeric(x->t);
-            x->t = numbers && type_common(s->cols[c].t, x->t, &t) ? t : TYPE(T_STRING);
+            bool open = csv_schema_undecided(st->inputs[i]->src, c);
+            x->t = type_of_both(x->t, undecided[c], s->cols[c].t, open);
+            undecided[c] &= open;
         }
     }
     return FZ_OK;
@@ -357,7 +369,8 @@ static fz_status bind_load(statement *st, void *ctx, write_target *t, fz_error *
     t->replace = l->replace;
     if (l->base) {
         t->base = l->base;
-        t->md = l->base->md;
+        t->md = l->evolved ? l->evolved : l->base->md;
+        t->added = l->evolved ? &l->added : NULL;
         t->schema = l->target;
         return FZ_OK;
     }
@@ -384,46 +397,65 @@ static fz_status bind_load(statement *st, void *ctx, write_target *t, fz_error *
 
 /* ---- extra columns ---- */
 
-/* Adds the columns that the first file has and the table lacks, as one commit of its own before the rows. */
+static bool has_name(const type_field *f, uint32_t n, str name, uint32_t *at)
+{
+    for (*at = 0; *at < n; ++*at)
+        if (str_ieq(f[*at].name, name))
+            return true;
+    return false;
+}
+
+/* Collects into f[*n] the columns that files have and the table lacks, each with a type that holds for all files. */
+static fz_status extra_columns(load *l, type_field *f, uint32_t *n, uint32_t max, int32_t *last_id, fz_error *err)
+{
+    statement *st = l->st;
+    bool *undecided = ARENA_ARRAY(l->a, bool, max + 1);
+    if (!undecided)
+        return error_nomem(err);
+    for (uint32_t i = 0; i < st->n_inputs; i++) {
+        const csv_source *src = st->inputs[i]->src;
+        const row_schema *all = csv_schema(src);
+        for (uint32_t c = csv_schema_given(src); c < all->n; c++) {
+            bool open = csv_schema_undecided(src, c);
+            str name = all->cols[c].name;
+            uint32_t at;
+            if (has_name(f, *n, name, &at)) {
+                f[at].t = type_of_both(f[at].t, undecided[at], all->cols[c].t, open);
+                undecided[at] &= open;
+                continue;
+            }
+            char *copy = arena_strndup(l->a, name.p, name.n);
+            if (!copy)
+                return error_nomem(err);
+            undecided[*n] = open;
+            f[(*n)++] = (type_field){.name = {copy, name.n}, .field_id = ++*last_id, .t = all->cols[c].t};
+        }
+    }
+    return FZ_OK;
+}
+
+/* New columns are committed together with the rows. The files are opened again with the columns' types. */
 static fz_status add_columns(load *l, fz_error *err)
 {
     statement *st = l->st;
-    const csv_source *src = st->inputs[0]->src;
-    const row_schema *all = csv_schema(src);
-    uint32_t given = csv_schema_given(src);
-    if (all->n == given)
-        return FZ_OK;
     const ib_schema *old = ib_current_schema(l->base->md);
-    uint32_t n = old->fields->n + (all->n - given);
-    type_fields *f = arena_zalloc(l->a, sizeof *f + sizeof(type_field) * n);
+    uint32_t n = old->fields->n, max = n;
+    for (uint32_t i = 0; i < st->n_inputs; i++)
+        max += csv_schema(st->inputs[i]->src)->n;
+    type_fields *f = arena_zalloc(l->a, sizeof *f + sizeof(type_field) * max);
     if (!f)
         return error_nomem(err);
-    f->n = n;
-    memcpy(f->f, old->fields->f, sizeof(type_field) * old->fields->n);
+    memcpy(f->f, old->fields->f, sizeof(type_field) * n);
     int32_t id = l->base->md->last_column_id;
-    for (uint32_t i = given; i < all->n; i++) {
-        type t = all->cols[i].t.id == T_NULL ? TYPE(T_STRING) : all->cols[i].t;
-        f->f[old->fields->n + i - given] = (type_field){.name = all->cols[i].name, .field_id = ++id, .t = t};
-    }
-    ib_schema schema = {.schema_id = -1, .fields = f, .n_identifier = old->n_identifier, .identifier_ids = old->identifier_ids};
-    ib_requirement req[] = {{IB_ASSERT_TABLE_UUID, l->base->md->table_uuid, 0},
-                            {IB_ASSERT_LAST_ASSIGNED_FIELD_ID, {0}, l->base->md->last_column_id},
-                            {IB_ASSERT_CURRENT_SCHEMA_ID, {0}, l->base->md->current_schema_id}};
-    ib_update up[] = {{.kind = IB_ADD_SCHEMA, .schema = &schema, .id = id}, {.kind = IB_SET_CURRENT_SCHEMA, .id = -1}};
-    ib_commit c = {.id = l->id, .n_requirements = 3, .requirements = req, .n_updates = 2, .updates = up};
-    ib_catalog *cat;
-    ib_table *after;
-    TRY(lake_catalog(st->s->lake, true, &cat, err));
-    TRY(cat->ops->commit(cat, 1, &c, &l->base, &after, err));
-    lake_remember(st->s->lake, after);
-    st->pinned[0].t = after; /* the statement goes on with the new state */
-    ib_table_unref(l->base);
-    l->base = after;
-    for (uint32_t i = 0; i < st->n_inputs; i++)
-        csv_input_close(st->inputs[i]);
-    st->n_inputs = 0;
-    TRY(schema_columns(ib_current_schema(l->base->md), l->a, &l->target, err));
-    return open_inputs(l, NULL, 0, err);
+    TRY(extra_columns(l, f->f, &n, max, &id, err));
+    if (n == old->fields->n)
+        return FZ_OK;
+    f->n = n;
+    l->added = (ib_schema){.schema_id = -1, .fields = f, .n_identifier = old->n_identifier, .identifier_ids = old->identifier_ids};
+    ib_update up[] = {{.kind = IB_ADD_SCHEMA, .schema = &l->added, .id = id}, {.kind = IB_SET_CURRENT_SCHEMA, .id = -1}};
+    TRY(ib_metadata_apply(l->base->md, l->base->metadata_location, 2, up, &st->s->m, &l->evolved, err));
+    TRY(schema_columns(ib_current_schema(l->evolved), l->a, &l->target, err));
+    return reopen(l, NULL, 0, err);
 }
 
 /* ---- dry run ---- */
@@ -490,6 +522,8 @@ static fz_status prepare(load *l, const char *const *files, size_t n_files, cons
         TRY(open_csv(l, err));
         if (l->add_columns && l->base && !l->dry_run)
             TRY(add_columns(l, err));
+    } else if (l->add_columns) {
+        return error_set(err, FZ_UNSUPPORTED, "add-columns is supported for CSV files alone");
     }
     return FZ_OK;
 }
@@ -513,6 +547,7 @@ fz_status fz_load(fz_session *s, const char *const *files, size_t n_files, const
         st = session_need_namespace(s, l.id.ns, true, err);
     if (!st)
         st = write_rows(l.st, bind_load, &l, true, &loaded, err);
+    ib_metadata_unref(l.evolved);
     statement_free(l.st);
     return st ? st : result_done(s, "LOAD", loaded, out, err);
 }

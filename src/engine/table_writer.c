@@ -202,27 +202,41 @@ static uint64_t values_hash(const datum *v, uint32_t n)
     return h;
 }
 
-static fz_status to_bucket(table_writer *w, uint64_t hash, const batch *b, fz_error *err)
+static fz_status to_bucket(table_writer *w, uint32_t i, const batch *b, fz_error *err)
 {
-    uint32_t i = bucket_of(w, hash);
     if (!w->bucket[i])
         TRY(spill_create(w->temp_dir, w->m, &w->bucket[i], err));
     return spill_write(w->bucket[i], b, err);
 }
 
-static fz_status append_group(table_writer *w, const datum *values, batch *b, const uint16_t *sel, uint32_t nsel, fz_error *err)
+/* Some of the batch's rows: to a partition's file, or (p NULL) to a bucket. */
+static fz_status append_some(table_writer *w, part *p, uint32_t bucket, batch *b, const uint16_t *sel, uint32_t nsel, fz_error *err)
 {
-    uint64_t hash = values_hash(values, w->spec->n);
-    part *p;
-    TRY(part_get(w, hash, values, &p, err));
     const uint16_t *old_sel = b->sel;
     uint32_t old_nsel = b->nsel;
     b->sel = nsel == b->nrows ? NULL : sel;
     b->nsel = nsel;
-    fz_status st = p ? part_append(w, p, b, err) : to_bucket(w, hash, b, err);
+    fz_status st = p ? part_append(w, p, b, err) : to_bucket(w, bucket, b, err);
     b->sel = old_sel;
     b->nsel = old_nsel;
     return st;
+}
+
+/* The rows of groups that have no open file, bucket by bucket: many groups of a row or two make one block of a bucket.
+ * to: per group 0, or its bucket + 1. Rows stay in order. */
+static fz_status spill_groups(table_writer *w, batch *b, const uint16_t *group_of, const uint8_t *to, uint16_t *sel, fz_error *err)
+{
+    uint32_t n = b->nsel, at[BUCKETS + 2] = {0};
+    for (uint32_t i = 0; i < n; i++)
+        at[to[group_of[i]] + 1]++;
+    for (uint32_t k = 0; k <= BUCKETS; k++)
+        at[k + 1] += at[k];
+    for (uint32_t i = 0; i < n; i++)
+        sel[at[to[group_of[i]]]++] = b->sel ? b->sel[i] : (uint16_t)i;
+    for (uint32_t k = 1; k <= BUCKETS; k++) /* at[k] is the end of k now */
+        if (at[k] > at[k - 1])
+            TRY(append_some(w, NULL, k - 1, b, sel + at[k - 1], at[k] - at[k - 1], err));
+    return FZ_OK;
 }
 
 static void row_values(const table_writer *w, const vec *keys, uint32_t row, datum *out)
@@ -289,11 +303,22 @@ static fz_status append_partitioned(table_writer *w, batch *b, fz_error *err)
     memcpy(at, count, sizeof *at * groups);
     for (uint32_t i = 0; i < n; i++)
         sel[at[group_of[i]]++] = b->sel ? b->sel[i] : (uint16_t)i;
+    uint8_t *to = ARENA_ARRAY(&w->scratch, uint8_t, groups);
+    bool spills = false;
+    if (!to)
+        return error_nomem(err);
     for (uint32_t i = 0; i < groups; i++) {
+        part *p;
         row_values(w, keys, first[i], cur);
-        TRY(append_group(w, cur, b, sel + count[i], count[i + 1] - count[i], err));
+        TRY(part_get(w, hashes[i], cur, &p, err));
+        if (p) {
+            TRY(append_some(w, p, 0, b, sel + count[i], count[i + 1] - count[i], err));
+        } else {
+            to[i] = (uint8_t)(bucket_of(w, hashes[i]) + 1);
+            spills = true;
+        }
     }
-    return FZ_OK;
+    return spills ? spill_groups(w, b, group_of, to, sel, err) : FZ_OK;
 }
 
 static fz_status check_required(const table_writer *w, const batch *b, fz_error *err)
@@ -315,7 +340,9 @@ static fz_status append(table_writer *w, const batch *b, fz_error *err)
     batch view = *b; /* the selection is changed group by group; the caller's batch is not */
     if (w->spec->n)
         return append_partitioned(w, &view, err);
-    return append_group(w, NULL, &view, b->sel, b->nsel, err);
+    part *p;
+    TRY(part_get(w, 0, NULL, &p, err)); /* the only one: it can always be opened */
+    return append_some(w, p, 0, &view, b->sel, b->nsel, err);
 }
 
 static fz_status consume(sink *s, const batch *b, fz_error *err)

@@ -15,7 +15,7 @@
 #include "exec/source.h"
 #include "iceberg/manifest/manifest.h"
 
-#define WRITER_FANOUT 32
+#define WRITER_FANOUT 192
 
 typedef struct table_writer table_writer;
 

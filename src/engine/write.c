@@ -204,7 +204,7 @@ static fz_status commit(statement *st, const write_target *t, table_writer *w, b
     if (atomic_load(&s->interrupt))
         return error_set(err, FZ_CANCELLED, "cancelled");
     ib_write iw = {.op = t->replace ? IB_REPLACE : IB_APPEND, .schema_id = t->md->current_schema_id, .n_files = n, .files = files,
-                   .cache = s->lake->rt->manifests, .m = s->lake->m};
+                   .schema = t->added, .last_column_id = t->md->last_column_id, .cache = s->lake->rt->manifests, .m = s->lake->m, .j = query_job(st->q)};
     ib_catalog *c;
     TRY(lake_catalog(s->lake, true, &c, err));
     ib_table *after = NULL;

@@ -103,6 +103,8 @@ const row_schema *csv_schema(const csv_source *s);
 void csv_attach(csv_source *s, job *j);
 /* How many of them come from the given schema. */
 uint32_t csv_schema_given(const csv_source *s);
+/* Whether a column has had nothing but NULLs so far, so that its type is text only until a value comes. */
+bool csv_schema_undecided(const csv_source *s, uint32_t col);
 /* Only these columns of csv_schema, in this order, are converted; n may be 0 (rows are
  * counted). Before the first csv_next; kept over csv_restart. */
 fz_status csv_project(csv_source *s, const uint32_t *cols, uint32_t n, fz_error *err);
