@@ -260,15 +260,17 @@ const char *func_name(const func *f) { return f->name; }
 
 /* Sorted by hand; a test compares it with the tables. */
 static const char *const names[] = {
-    "abs", "acos", "add_interval", "ascii", "asin", "atan", "atan2", "btrim", "cbrt", "ceil", "ceiling", "char_length", "chr",
-    "concat", "concat_ws", "contains", "cos", "current_date", "current_timestamp", "date_add", "date_diff", "date_part", "date_trunc",
-    "datediff", "day", "dayofmonth", "dayofweek", "dayofyear", "degrees", "ends_with", "epoch", "even", "exp", "extract", "floor",
-    "greatest", "hour", "ilike", "initcap", "isfinite", "isinf", "isnan", "last_day", "lcase", "least", "left", "length", "like", "ln", "log",
-    "log10", "log2", "lower", "lpad", "ltrim", "make_date", "make_timestamp", "microsecond", "millisecond", "minute", "mod", "month",
-    "monthname", "now", "nullif", "octet_length", "pi", "position", "pow", "power", "quarter", "radians", "regexp_extract", "regexp_like",
-    "regexp_matches", "regexp_replace", "repeat", "replace", "reverse", "right", "round", "rpad", "rtrim", "second", "sign", "sin",
-    "split_part", "sqrt", "starts_with", "strftime", "strpos", "substr", "substring", "tan", "to_char", "to_timestamp", "translate", "trim",
-    "trunc", "typeof", "ucase", "upper", "week", "weekofyear", "year",
+    "abs", "acos", "add_interval", "ascii", "asin", "atan", "atan2", "btrim", "cbrt", "ceil", "ceiling",
+    "char_length", "chr", "concat", "concat_ws", "contains", "cos", "current_date", "current_timestamp", "date_add",
+    "date_diff", "date_part", "date_trunc", "datediff", "day", "dayname", "dayofmonth", "dayofweek", "dayofyear",
+    "degrees", "ends_with", "epoch", "exp", "extract", "floor", "greatest", "hour", "ilike", "initcap", "isfinite",
+    "isinf", "isnan", "last_day", "lcase", "least", "left", "length", "like", "ln", "localtimestamp", "log", "log10",
+    "log2", "lower", "lpad", "ltrim", "make_date", "make_timestamp", "microsecond", "millisecond", "minute", "mod",
+    "month", "monthname", "now", "nullif", "octet_length", "pi", "position", "pow", "power", "quarter", "radians",
+    "regexp_extract", "regexp_like", "regexp_matches", "regexp_replace", "repeat", "replace", "reverse", "right",
+    "round", "rpad", "rtrim", "second", "sign", "sin", "split_part", "sqrt", "starts_with", "strftime", "strpos",
+    "substr", "substring", "tan", "to_char", "to_timestamp", "translate", "trim", "trunc", "typeof", "ucase", "upper",
+    "week", "weekofyear", "year",
 };
 
 const char *const *func_names(uint32_t *n)
