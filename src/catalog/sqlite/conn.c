@@ -3,6 +3,7 @@
  */
 #include "catalog/sqlite/sqlite_int.h"
 
+#include <errno.h>
 #include <stdio.h>
 #include <time.h>
 #include <unistd.h>
@@ -76,9 +77,12 @@ static void nap_us(long us)
 
 /* ---- errors ---- */
 
+#define SQLITE_PATH_MAX 500 /* SQLite's MAX_PATHNAME without room for what it appends */
+
 fz_status sq_fail(sq_catalog *c, sqlite3 *db, int rc, const char *what, fz_error *err)
 {
     const char *text = db ? sqlite3_errmsg(db) : sqlite3_errstr(rc);
+    int errnum = db ? sqlite3_system_errno(db) : 0;
     fz_status st;
     switch (rc & 0xff) {
     case SQLITE_BUSY:
@@ -97,7 +101,16 @@ fz_status sq_fail(sq_catalog *c, sqlite3 *db, int rc, const char *what, fz_error
         st = error_set(err, FZ_EXISTS, "%s: %s", what, text);
         break;
     case SQLITE_FULL:
-        st = error_set(err, FZ_IO, "%s: no space left on the disk", what);
+        st = error_errno(err, ENOSPC, c->db_path, what);
+        break;
+    case SQLITE_CANTOPEN:
+        if (strlen(c->db_path) > SQLITE_PATH_MAX) {
+            st = error_set(err, FZ_INVALID, "%s: its path has %zu bytes, more than SQLite takes", what, strlen(c->db_path));
+            break;
+        }
+        /* fallthrough */
+    case SQLITE_IOERR:
+        st = errnum ? error_errno(err, errnum, c->db_path, what) : error_set(err, FZ_IO, "%s: %s", what, text);
         break;
     default:
         st = error_set(err, FZ_IO, "%s: %s", what, text);
