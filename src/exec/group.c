@@ -1,6 +1,7 @@
 /*
- * group.c: see group_int.h. Linear probing at a load of at most a half; the slots hold 32 bits of the
- * hash, so that rows are looked at only where those agree. Batches look up in two passes: the first
+ * group.c: see group_int.h. Linear probing at a load of at most a half; the slots hold the upper 32 bits of the
+ * hash: they say where a row belongs, so that growing doesn't look at rows, and rows are looked at only where
+ * those bits agree. Batches look up in two passes: the first
  * fetches the slots' cache lines, the second compares.
  */
 #include "exec/group_int.h"
@@ -64,9 +65,7 @@ static fz_status slots_grow(group_table *g, uint64_t cap, fz_error *err)
     for (uint64_t i = 0; i < g->cap; i++) {
         if (!g->slots[i])
             continue;
-        uint64_t hash;
-        memcpy(&hash, group_row(g, (uint32_t)g->slots[i] - 1), 8);
-        uint64_t at = hash & (cap - 1);
+        uint64_t at = g->slots[i] >> 32 & (cap - 1);
         while (s[at])
             at = (at + 1) & (cap - 1);
         s[at] = g->slots[i];
@@ -76,6 +75,20 @@ static fz_status slots_grow(group_table *g, uint64_t cap, fz_error *err)
     g->slots = s;
     g->cap = cap;
     return FZ_OK;
+}
+
+fz_status group_reserve(group_table *g, uint64_t n, fz_error *err)
+{
+    uint64_t cap = 1024;
+    while (cap < n * 2)
+        cap *= 2;
+    return cap > g->cap ? slots_grow(g, cap, err) : FZ_OK;
+}
+
+void group_prefetch(const group_table *g, uint64_t hash)
+{
+    if (g->cap)
+        __builtin_prefetch(&g->slots[hash >> 32 & (g->cap - 1)]);
 }
 
 static fz_status group_new(group_table *g, const uint8_t *key, uint64_t hash, uint64_t at, uint8_t **row, fz_error *err)
@@ -107,7 +120,7 @@ static inline bool key_eq(const group_table *g, const uint8_t *a, const uint8_t 
 
 static inline uint8_t *probe(const group_table *g, const uint8_t *key, uint64_t hash, uint64_t *slot)
 {
-    uint64_t at = hash & (g->cap - 1);
+    uint64_t at = hash >> 32 & (g->cap - 1);
     for (uint64_t s; (s = g->slots[at]); at = (at + 1) & (g->cap - 1)) {
         if (s >> 32 != hash >> 32)
             continue;
@@ -144,9 +157,9 @@ fz_status group_find_add_all(group_table *g, const uint8_t *keys, size_t stride,
         TRY(slots_grow(g, cap, err));
     for (uint32_t k = 0; k < n; k++) {
         if (k + 8 < n)
-            __builtin_prefetch(&g->slots[hashes[k + 8] & (g->cap - 1)]);
+            __builtin_prefetch(&g->slots[hashes[k + 8] >> 32 & (g->cap - 1)]);
         if (k + 4 < n) {
-            uint64_t s = g->slots[hashes[k + 4] & (g->cap - 1)];
+            uint64_t s = g->slots[hashes[k + 4] >> 32 & (g->cap - 1)];
             if (s)
                 __builtin_prefetch(group_row(g, (uint32_t)s - 1));
         }

@@ -5,6 +5,8 @@
  *   row:   hash (8 bytes) | extra (8 bytes) | key tuple | padding to 16 | states
  *   slot:  upper half of the hash (32 bits) | row number + 1 (32 bits); 0: empty
  *
+ * Whoever parts rows by their hash uses its lower half: the upper one places them in the table.
+ *
  * One thread at a time. Private to exec/.
  */
 #ifndef EXEC_GROUP_INT_H
@@ -38,6 +40,8 @@ static inline uint8_t *group_row(const group_table *g, uint32_t i)
 int64_t group_bytes(const group_table *g); /* memory it holds */
 /* The row of a key, added (states zero, text copied) where it is missing. */
 fz_status group_find_add(group_table *g, const uint8_t *key, uint64_t hash, uint8_t **row, fz_error *err);
+fz_status group_reserve(group_table *g, uint64_t n, fz_error *err); /* slots for n rows */
+void group_prefetch(const group_table *g, uint64_t hash);
 /* NULL: not there. */
 uint8_t *group_find(const group_table *g, const uint8_t *key, uint64_t hash);
 /* n keys at `keys`, stride apart; hashes[] and rows[] parallel. */

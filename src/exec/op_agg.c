@@ -18,6 +18,7 @@
 #define MERGE_SERIAL_MAX 16384
 #define PARTITIONS_LOG2  5
 #define PARTITIONS       (1u << PARTITIONS_LOG2)
+#define MERGE_AHEAD      16
 #define DIRECT_SLOTS     65536
 
 typedef struct agg_local {
@@ -42,6 +43,8 @@ typedef struct agg_local {
     uint8_t **direct;      /* groups of the values base … base + DIRECT_SLOTS - 1 */
     int64_t base;
     bool direct_off;
+    uint32_t *by_part;     /* for merging: the groups' numbers by partition of the hash */
+    uint32_t part_at[PARTITIONS + 1];
 } agg_local;
 
 typedef struct agg_op {
@@ -139,6 +142,7 @@ static void agg_local_close(psink *s, void *local)
     }
     mem_free(m, l->codes, l->capcodes * sizeof *l->codes);
     mem_free(m, l->direct, l->direct ? DIRECT_SLOTS * sizeof *l->direct : 0);
+    mem_free(m, l->by_part, l->by_part ? l->g.n * sizeof *l->by_part : 0);
     group_table_free(&l->g);
     arena_free(&l->scratch);
     mem_free(m, l, sizeof *l);
@@ -436,18 +440,60 @@ static fz_status merge_row(agg_op *o, group_table *to, const uint8_t *from, fz_e
     return FZ_OK;
 }
 
+static uint32_t part_of(const uint8_t *row)
+{
+    uint64_t hash;
+    memcpy(&hash, row, 8);
+    return (uint32_t)hash & (PARTITIONS - 1);
+}
+
+/* Lists a worker's groups by partition, so that merging reads each of them once. */
+static fz_status split_local(void *ctx, size_t w, fz_error *err)
+{
+    agg_op *o = ctx;
+    agg_local *l = o->locals[w];
+    uint32_t at[PARTITIONS];
+    if (!l || !l->g.n)
+        return FZ_OK;
+    l->by_part = mem_alloc(&o->q->m, l->g.n * sizeof *l->by_part);
+    if (!l->by_part)
+        return error_nomem(err);
+    for (uint32_t i = 0; i < l->g.n; i++)
+        l->part_at[part_of(group_row(&l->g, i)) + 1]++;
+    for (uint32_t p = 0; p < PARTITIONS; p++) {
+        l->part_at[p + 1] += l->part_at[p];
+        at[p] = l->part_at[p];
+    }
+    for (uint32_t i = 0; i < l->g.n; i++)
+        l->by_part[at[part_of(group_row(&l->g, i))]++] = i;
+    return FZ_OK;
+}
+
 static fz_status merge_part(void *ctx, size_t part, fz_error *err)
 {
     agg_op *o = ctx;
     group_table *to = &o->parts[part];
+    uint32_t most = 0;
     for (uint32_t w = 0; w < o->nlocals; w++) {
-        group_table *g = o->locals[w] ? &o->locals[w]->g : NULL;
-        for (uint32_t i = 0; g && i < g->n; i++) {
-            const uint8_t *row = group_row(g, i);
-            uint64_t hash;
-            memcpy(&hash, row, 8);
-            if (hash >> (64 - PARTITIONS_LOG2) == part)
-                TRY(merge_row(o, to, row, err));
+        const agg_local *l = o->locals[w];
+        if (l && l->by_part && l->part_at[part + 1] - l->part_at[part] > most)
+            most = l->part_at[part + 1] - l->part_at[part];
+    }
+    TRY(group_reserve(to, most, err));
+    for (uint32_t w = 0; w < o->nlocals; w++) {
+        const agg_local *l = o->locals[w];
+        if (!l || !l->by_part)
+            continue;
+        uint32_t end = l->part_at[part + 1];
+        for (uint32_t k = l->part_at[part]; k < end; k++) {
+            if (k + 2 * MERGE_AHEAD < end)
+                __builtin_prefetch(group_row(&l->g, l->by_part[k + 2 * MERGE_AHEAD]));
+            if (k + MERGE_AHEAD < end) {
+                uint64_t hash;
+                memcpy(&hash, group_row(&l->g, l->by_part[k + MERGE_AHEAD]), 8);
+                group_prefetch(to, hash);
+            }
+            TRY(merge_row(o, to, group_row(&l->g, l->by_part[k]), err));
         }
     }
     return FZ_OK;
@@ -474,8 +520,8 @@ static fz_status agg_merge_all(agg_op *o, fz_error *err)
         o->nparts = o->merged = PARTITIONS;
         for (uint32_t i = 0; i < PARTITIONS; i++)
             group_table_init(&o->parts[i], &o->key, o->state_bytes, &o->q->m);
-        TRY(job_for(&o->q->j, PARTITIONS, merge_part, o, err));
-        return FZ_OK;
+        TRY(job_for(&o->q->j, o->nlocals, split_local, o, err));
+        return job_for(&o->q->j, PARTITIONS, merge_part, o, err);
     }
     o->nparts = 1;
     if (!big) {
