@@ -53,8 +53,8 @@ typedef struct scan_ops {
     fz_status (*local_open)(scan *s, void **local, fz_error *err);
     void (*local_close)(scan *s, void *local);
     /* Called by many workers at once, each with its own local. Morsels are handed out in ascending
-     * order; the batches of one morsel come from one worker, in ascending seq, followed by SOURCE_MORSEL_END. `out` was
-     * initialised and is reset by the callee first; it stays valid until the worker's next call. */
+     * order, best from 0 without gaps (an ordered result holds back what follows a gap until its window is full);
+     * the batches of one morsel come from one worker, in ascending seq, followed by SOURCE_MORSEL_END. `out` was initialised and is reset by the callee first; it stays valid until the worker's next call. */
     fz_status (*next)(scan *s, void *local, task *waiter, batch *out, source_result *r, fz_error *err);
     void (*close)(scan *s);
 } scan_ops;
