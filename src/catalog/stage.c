@@ -9,27 +9,30 @@
 
 #define NAME_MAX_BYTES 255 /* columns of PyIceberg's SqlCatalog */
 
-static fz_status stage_write(mem *m, ib_metadata *md, int64_t version, stage *out, fz_error *err)
+/* Takes the reference to md. */
+static fz_status stage_write(mem *m, ib_ident id, ib_metadata *md, int64_t version, stage *out, fz_error *err)
 {
     char uuid[UUID_TEXT];
     arena a;
     sbuf text;
     fz_status st;
+    const char *location = NULL;
     arena_init(&a, m);
     sbuf_init(&text, m);
-    *out = (stage){.m = m, .md = md};
-    TRY_GOTO(ib_uuid_new(uuid, err));
-    const char *location = ib_metadata_location(md, version < UINT32_MAX ? (uint32_t)version : UINT32_MAX, uuid, &a);
-    ib_metadata_write(md, &text);
-    if (location) {
-        out->location_size = strlen(location) + 1;
-        out->location = mem_alloc(m, out->location_size);
+    *out = (stage){0};
+    st = ib_uuid_new(uuid, err);
+    if (st == FZ_OK && !(location = ib_metadata_location(md, version < UINT32_MAX ? (uint32_t)version : UINT32_MAX, uuid, &a)))
+        st = error_nomem(err);
+    if (st != FZ_OK) {
+        ib_metadata_unref(md);
+        goto out;
     }
-    if (!location || text.failed || !out->location) {
+    ib_metadata_write(md, &text);
+    out->t = ib_table_new(m, id, location, md);
+    if (text.failed || !out->t) {
         st = error_nomem(err);
         goto out;
     }
-    memcpy(out->location, location, out->location_size);
     TRY_GOTO(fault_point("catalog.metadata.write", err));
     st = io_write_all(location, m, text.p, text.n, err);
 out:
@@ -47,25 +50,30 @@ fz_status stage_commit(mem *m, const ib_commit *c, const ib_table *cur, stage *o
     TRY(ib_requirements_check(cur->md, c->n_requirements, c->requirements, err));
     TRY(ib_metadata_apply(cur->md, cur->metadata_location, c->n_updates, c->updates, m, &md, err));
     int64_t version = ib_metadata_version(str_of(cur->metadata_location));
-    return stage_write(m, md, version + 1, out, err);
+    return stage_write(m, c->id, md, version + 1, out, err);
 }
 
-fz_status stage_create(mem *m, const ib_metadata *md, stage *out, fz_error *err)
+fz_status stage_create(mem *m, ib_ident id, const ib_metadata *md, stage *out, fz_error *err)
 {
-    return stage_write(m, ib_metadata_ref(md), 0, out, err);
+    return stage_write(m, id, ib_metadata_ref(md), 0, out, err);
+}
+
+ib_table *stage_take(stage *s)
+{
+    ib_table *t = s->t;
+    s->t = NULL;
+    return t;
 }
 
 void catalog_stage_free(stage *s)
 {
-    ib_metadata_unref(s->md);
-    mem_free(s->m, s->location, s->location_size);
-    *s = (stage){0};
+    ib_table_unref(stage_take(s));
 }
 
 void stage_discard(stage *s)
 {
-    if (s->location)
-        io_remove(s->location, NULL);
+    if (s->t)
+        io_remove(s->t->metadata_location, NULL);
     catalog_stage_free(s);
 }
 

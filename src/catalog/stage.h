@@ -7,18 +7,18 @@
 
 #include "iceberg/catalog.h"
 
-/* A metadata file that no catalog points to yet. */
+/* A table's next state, whose metadata file no catalog points to yet. It is complete: once the pointer has moved nothing can
+ * fail any more. */
 typedef struct stage {
-    ib_metadata *md;      /* referenced */
-    char *location;       /* of its file, `location_size` bytes with the NUL */
-    size_t location_size;
-    mem *m;
+    ib_table *t;          /* referenced; NULL: none */
 } stage;
 
 /* Checks the requirements against `cur`, applies the updates, writes the file durably. FZ_CONFLICT. */
 fz_status stage_commit(mem *m, const ib_commit *c, const ib_table *cur, stage *out, fz_error *err);
 /* The first file of a table. */
-fz_status stage_create(mem *m, const ib_metadata *md, stage *out, fz_error *err);
+fz_status stage_create(mem *m, ib_ident id, const ib_metadata *md, stage *out, fz_error *err);
+/* After the pointer has moved: the state, whose reference is the caller's now. */
+ib_table *stage_take(stage *s);
 /* Lets go; _discard also removes the file. Both leave it zeroed; a zeroed one is allowed. */
 void catalog_stage_free(stage *s);
 void stage_discard(stage *s);

@@ -167,9 +167,12 @@ fz_status run_ddl(statement *st, fz_result **out, fz_error *err)
 {
     fz_session *s = st->s;
     const char *tag = st->ast->what;
-    fz_status r = st->ast->kind == ST_CREATE_SCHEMA ? create_schema(st, err)
-                : st->ast->kind == ST_DROP_SCHEMA   ? drop_schema(st, err)
-                                                    : drop_table(st, err);
+    fz_result *done;
+    fz_status r = result_begin(s, tag, &done, err);
+    if (!r)
+        r = st->ast->kind == ST_CREATE_SCHEMA ? create_schema(st, err)
+          : st->ast->kind == ST_DROP_SCHEMA   ? drop_schema(st, err)
+                                              : drop_table(st, err);
     statement_free(st);
-    return r ? r : result_done(s, tag, -1, out, err);
+    return result_end(done, r, -1, out);
 }

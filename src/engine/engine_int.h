@@ -153,8 +153,10 @@ fz_status result_of_cells(statement *st, const char *tag, row_schema schema, uin
                           fz_result **out, fz_error *err);
 /* The next batch in r->cur, or r->end. */
 fz_status result_next_batch(fz_result *r, fz_error *err);
-/* A result without rows. */
-fz_status result_done(fz_session *s, const char *tag, int64_t affected, fz_result **out, fz_error *err);
+/* A result without rows. It is made before the work, so that nothing can fail once that is committed; result_end (r NULL allowed)
+ * passes the work's status on and gives the result out, or lets it go. */
+fz_status result_begin(fz_session *s, const char *tag, fz_result **r, fz_error *err);
+fz_status result_end(fz_result *r, fz_status work, int64_t affected, fz_result **out);
 
 /* ---- statements that write (write.c), define (ddl.c) and show (show.c); each takes st, also on failure ---- */
 

@@ -543,11 +543,14 @@ fz_status fz_load(fz_session *s, const char *const *files, size_t n_files, const
     if (!st && l.dry_run)
         return dry_run(&l, out, err);
     int64_t loaded = 0;
+    fz_result *done = NULL;
+    if (!st)
+        st = result_begin(s, "LOAD", &done, err);
     if (!st && !l.base)
         st = session_need_namespace(s, l.id.ns, true, err);
     if (!st)
         st = write_rows(l.st, bind_load, &l, true, &loaded, err);
     ib_metadata_unref(l.evolved);
     statement_free(l.st);
-    return st ? st : result_done(s, "LOAD", loaded, out, err);
+    return result_end(done, st, loaded, out);
 }

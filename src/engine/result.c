@@ -20,10 +20,20 @@ static fz_status result_new(fz_session *s, const char *tag, fz_result **out, fz_
     return FZ_OK;
 }
 
-fz_status result_done(fz_session *s, const char *tag, int64_t affected, fz_result **out, fz_error *err)
+fz_status result_begin(fz_session *s, const char *tag, fz_result **r, fz_error *err)
 {
-    TRY(result_new(s, tag, out, err));
-    (*out)->affected = affected;
+    *r = NULL;
+    return result_new(s, tag, r, err);
+}
+
+fz_status result_end(fz_result *r, fz_status work, int64_t affected, fz_result **out)
+{
+    if (work) {
+        fz_result_release(r);
+        return work;
+    }
+    r->affected = affected;
+    *out = r;
     return FZ_OK;
 }
 

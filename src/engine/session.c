@@ -360,9 +360,12 @@ fz_status session_use(fz_session *s, const sql_name *name, arena *a, fz_error *e
 static fz_status run_use(statement *st, fz_result **out, fz_error *err)
 {
     fz_session *s = st->s;
-    fz_status r = session_use(s, &st->ast->use.name, &st->a, err);
+    fz_result *done;
+    fz_status r = result_begin(s, "USE", &done, err);
+    if (!r)
+        r = session_use(s, &st->ast->use.name, &st->a, err);
     statement_free(st);
-    return r ? r : result_done(s, "USE", -1, out, err);
+    return result_end(done, r, -1, out);
 }
 
 static fz_status run_query(statement *st, fz_result **out, fz_error *err)

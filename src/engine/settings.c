@@ -104,10 +104,18 @@ fz_status run_setting(statement *st, fz_result **out, fz_error *err)
 {
     fz_session *s = st->s;
     const char *tag = st->ast->what;
-    rows r = {0};
-    fz_status f = st->ast->kind == ST_SHOW ? show_setting(st, &r, err) : set_setting(st, err);
-    if (!f && st->ast->kind == ST_SHOW)
-        return rows_result(&r, tag, out, err);
+    if (st->ast->kind == ST_SHOW) {
+        rows r = {0};
+        fz_status f = show_setting(st, &r, err);
+        if (!f)
+            return rows_result(&r, tag, out, err);
+        statement_free(st);
+        return f;
+    }
+    fz_result *done;
+    fz_status f = result_begin(s, tag, &done, err);
+    if (!f)
+        f = set_setting(st, err);
     statement_free(st);
-    return f ? f : result_done(s, tag, -1, out, err);
+    return result_end(done, f, -1, out);
 }

@@ -277,9 +277,12 @@ fz_status run_insert(statement *st, fz_result **out, fz_error *err)
 {
     fz_session *s = st->s;
     int64_t rows = 0;
-    fz_status r = write_rows(st, bind_insert, NULL, false, &rows, err);
+    fz_result *done;
+    fz_status r = result_begin(s, "INSERT", &done, err);
+    if (!r)
+        r = write_rows(st, bind_insert, NULL, false, &rows, err);
     statement_free(st);
-    return r ? r : result_done(s, "INSERT", rows, out, err);
+    return result_end(done, r, rows, out);
 }
 
 /* ---- CREATE TABLE ---- */
@@ -339,7 +342,10 @@ fz_status run_create_table(statement *st, fz_result **out, fz_error *err)
     ib_ident id;
     ib_table *have = NULL;
     int64_t rows = -1;
-    fz_status r = session_find_table(s, &ct->table, &st->a, &id, &have, err);
+    fz_result *done;
+    fz_status r = result_begin(s, "CREATE TABLE", &done, err);
+    if (!r)
+        r = session_find_table(s, &ct->table, &st->a, &id, &have, err);
     bool exists = have != NULL;
     ib_table_unref(have);
     if (!r && exists && ct->or_replace) {
@@ -363,5 +369,5 @@ fz_status run_create_table(statement *st, fz_result **out, fz_error *err)
             *err = e;
     }
     statement_free(st);
-    return r ? r : result_done(s, "CREATE TABLE", rows, out, err);
+    return result_end(done, r, rows, out);
 }

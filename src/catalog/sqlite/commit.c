@@ -191,15 +191,12 @@ fz_status sq_create_table(ib_catalog *b, ib_ident id, const ib_metadata *md, ib_
     sq_catalog *c = sq_of(b);
     stage s = {0};
     TRY(create_check(c, id, err));
-    TRY(stage_create(b->m, md, &s, err));
+    TRY(stage_create(b->m, id, md, &s, err));
     fz_status st = fault_point("catalog.create", err);
     if (st == FZ_OK)
-        st = row_create(c, id, s.location, err);
+        st = row_create(c, id, s.t->metadata_location, err);
     if (st == FZ_OK) {
-        *out = ib_table_new(b->m, id, s.location, ib_metadata_ref(md));
-        if (!*out)
-            st = error_nomem(err);
-        catalog_stage_free(&s);
+        *out = stage_take(&s);
     } else if (st == FZ_UNKNOWN) {
         catalog_stage_free(&s);
     } else {
@@ -214,13 +211,15 @@ fz_status sq_register_table(ib_catalog *b, ib_ident id, const char *location, ib
     ib_metadata *md;
     TRY(create_check(c, id, err));
     TRY(ib_metadata_load(location, b->m, &md, err));
+    ib_table *t = ib_table_new(b->m, id, location, md);
+    if (!t)
+        return error_nomem(err);
     fz_status st = row_create(c, id, location, err);
-    if (st != FZ_OK) {
-        ib_metadata_unref(md);
-        return st;
-    }
-    *out = ib_table_new(b->m, id, location, md);
-    return *out ? FZ_OK : error_nomem(err);
+    if (st == FZ_OK)
+        *out = t;
+    else
+        ib_table_unref(t);
+    return st;
 }
 
 /* ---- committing ---- */
@@ -229,7 +228,7 @@ fz_status sq_register_table(ib_catalog *b, ib_ident id, const char *location, ib
 typedef struct part {
     const ib_commit *c;
     ib_table *cur;  /* what `new` was made from */
-    stage next;     /* location NULL: not made yet, or nothing to change */
+    stage next;     /* t NULL: not made yet, or nothing to change */
 } part;
 
 typedef struct swap_job { uint32_t n; part *parts; } swap_job;
@@ -241,10 +240,10 @@ static fz_status rows_swap(sq_catalog *c, void *ctx, fz_error *err)
     for (uint32_t i = 0; i < j->n; i++) {
         part *p = &j->parts[i];
         int changed;
-        if (!p->next.location)
+        if (!p->next.t)
             continue;
         TRY(sq_run(c, &c->write, SQ_SWAP,
-                   ARGS(str_of(c->name), p->c->id.ns, p->c->id.name, str_of(p->next.location),
+                   ARGS(str_of(c->name), p->c->id.ns, p->c->id.name, str_of(p->next.t->metadata_location),
                         str_of(p->cur->metadata_location)), &changed, err));
         if (!changed)
             return FZ_CONFLICT;
@@ -259,7 +258,7 @@ static fz_status part_prepare(sq_catalog *c, part *p, fz_error *err)
     TRY(sq_load_table(&c->base, p->c->id, p->cur, &newest, err));
     if (newest == p->cur) {
         ib_table_unref(newest);
-        if (p->next.location)
+        if (p->next.t)
             return FZ_OK;
     } else {
         stage_discard(&p->next);
@@ -278,7 +277,7 @@ static fz_status parts_commit(sq_catalog *c, uint32_t n, part *parts, fz_error *
         part *any = NULL;
         for (uint32_t i = 0; i < n; i++) {
             TRY(part_prepare(c, &parts[i], err));
-            if (parts[i].next.location)
+            if (parts[i].next.t)
                 any = &parts[i];
         }
         if (!any)
@@ -287,7 +286,7 @@ static fz_status parts_commit(sq_catalog *c, uint32_t n, part *parts, fz_error *
         bool unknown;
         fz_status st = sq_transaction(c, rows_swap, &(swap_job){n, parts}, &unknown, err);
         if (st != FZ_CONFLICT)
-            return outcome(c, any->c->id, any->next.location, st, unknown, err);
+            return outcome(c, any->c->id, any->next.t->metadata_location, st, unknown, err);
         if (now_ms() - start >= c->busy_ms)
             return error_set(err, FZ_CONFLICT, "other programs committed to " STR_FMT "." STR_FMT " all the time",
                              STR_ARG(any->c->id.ns), STR_ARG(any->c->id.name));
@@ -304,24 +303,15 @@ static fz_status commits_check(uint32_t n, const ib_commit *commits, fz_error *e
     return FZ_OK;
 }
 
-/* out[i] for each part; the new metadata's reference moves into it. */
-static fz_status parts_publish(sq_catalog *c, uint32_t n, part *parts, ib_table **out, fz_error *err)
+/* out[i] for each part. It is committed: nothing can fail here. */
+static void parts_publish(uint32_t n, part *parts, ib_table **out)
 {
     for (uint32_t i = 0; i < n; i++) {
         part *p = &parts[i];
-        if (p->next.location) {
-            stage_clean(p->cur->md, p->next.md);
-            out[i] = ib_table_new(c->base.m, p->c->id, p->next.location, ib_metadata_ref(p->next.md));
-        } else {
-            out[i] = ib_table_ref(p->cur);
-        }
-        if (!out[i]) {
-            while (i-- > 0)
-                ib_table_unref(out[i]);
-            return error_nomem(err); /* committed, but nothing can be shown of it */
-        }
+        if (p->next.t)
+            stage_clean(p->cur->md, p->next.t->md);
+        out[i] = p->next.t ? stage_take(&p->next) : ib_table_ref(p->cur);
     }
-    return FZ_OK;
 }
 
 fz_status sq_commit(ib_catalog *b, uint32_t n, const ib_commit *commits, ib_table *const *base, ib_table **out,
@@ -337,7 +327,7 @@ fz_status sq_commit(ib_catalog *b, uint32_t n, const ib_commit *commits, ib_tabl
         parts[i] = (part){.c = &commits[i], .cur = ib_table_ref(base ? base[i] : NULL)};
     fz_status st = parts_commit(c, n, parts, err);
     if (st == FZ_OK)
-        st = parts_publish(c, n, parts, out, err);
+        parts_publish(n, parts, out);
     else if (st != FZ_UNKNOWN)
         for (uint32_t i = 0; i < n; i++)
             stage_discard(&parts[i].next);
