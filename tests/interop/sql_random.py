@@ -51,10 +51,6 @@ def column(rng, cols, kinds):
     return rng.choice(names) if names else None
 
 
-def name_of(cols, n):
-    return n  # qualified already where it has to be
-
-
 def number(rng, cols, depth):
     """(text, kind) of a number that can't overflow."""
     c = column(rng, cols, ("int", "dec", "tame", "float"))
@@ -67,7 +63,7 @@ def number(rng, cols, depth):
     if kind == "int":
         x, y = integer(rng, cols, depth - 1), integer(rng, cols, depth - 1)
         return rng.choice([lambda: x, lambda: f"({x} + {y})", lambda: f"({x} - {y})", lambda: f"({x} {{/}} {rng.choice([2, 7, -3, 100])})", lambda: f"({x} % {rng.choice([2, 5, -7])})",
-                           lambda: f"(-{x})", lambda: f"abs({x})", lambda: f"coalesce({x}, {y})", lambda: f"nullif({x}, {y})", lambda: f"greatest({x}, {y})" if False else x,
+                           lambda: f"(-{x})", lambda: f"abs({x})", lambda: f"coalesce({x}, {y})", lambda: f"nullif({x}, {y})",
                            lambda: f"case when {predicate(rng, cols, depth - 2)} then {x} else {y} end", lambda: f"({x} {{/}} nullif({y}, 0))", lambda: f"({x} % nullif({y}, 0))",
                            lambda: f"length({text(rng, cols, depth - 1)})", lambda: f"({rng.randrange(-3, 9)} * {x})"])(), "int"
     if kind == "dec":

@@ -1,6 +1,7 @@
 """frazil's answers against DuckDB's over the same Parquet files, and against frazil's own where rows are asked for differently.
 
 FRAZIL_TEST_LONG=1 runs more random queries; FRAZIL_SQL_SEED and FRAZIL_SQL_COUNT choose which and how many."""
+import glob
 import os
 import random
 
@@ -18,7 +19,7 @@ from test_csv import flights  # noqa: F401
 
 LONG = bool(os.environ.get("FRAZIL_TEST_LONG"))
 SEED = int(os.environ.get("FRAZIL_SQL_SEED", "1"))
-COUNT = int(os.environ.get("FRAZIL_SQL_COUNT", "20000" if LONG else "600"))
+COUNT = int(os.environ.get("FRAZIL_SQL_COUNT", "20000" if LONG else "300"))
 
 
 @pytest.fixture(scope="module")
@@ -123,7 +124,7 @@ def test_explain_never_fails(peer):
 def test_flights(peer, flights):  # noqa: F811
     con = peer.con
     peer.lake.load(flights, "flights")
-    files = __import__("glob").glob(f"{peer.lake.path}/warehouse/default/flights/data/*.parquet")
+    files = glob.glob(f"{peer.lake.path}/warehouse/default/flights/data/*.parquet")
     con.execute(f"create or replace view flights as select * from read_parquet({files!r})")
     queries = [
         "select carrier, count(*), avg(dep_delay), max(arr_delay), min(distance) from {t} group by carrier", "select origin, dest, count(*) n from {t} group by all having count(*) > 5000 order by n desc, origin, dest", "select month, count(*), count(dep_time), sum(distance) from {t} group by month order by month", "select count(distinct tailnum), count(distinct dest), count(distinct flight) from {t}",
