@@ -67,8 +67,6 @@ static fz_status next(scan *base, void *local, task *waiter, batch *out, source_
     switch (ev) {
     case CSV_ROWS:
         *r = SOURCE_BATCH;
-        if (s->j)
-            atomic_fetch_add_explicit(&s->j->prog.rows_done, out->nsel, memory_order_relaxed);
         return FZ_OK;
     case CSV_MORSEL_END:
         *r = SOURCE_MORSEL_END;

@@ -364,10 +364,11 @@ static fz_status scan_next(scan *base, void *local_, task *waiter, batch *out, s
             return st;
         }
         l->m.row += n;
-        if (s->j)
-            atomic_fetch_add_explicit(&s->j->prog.rows_done, n, memory_order_relaxed);
-        if (out->nsel == 0)
+        if (out->nsel == 0) {
+            if (s->j) /* batches that are delivered are counted by who takes them */
+                atomic_fetch_add_explicit(&s->j->prog.rows_done, n, memory_order_relaxed);
             continue;
+        }
         l->seq++;
         *r = SOURCE_BATCH;
         return FZ_OK;

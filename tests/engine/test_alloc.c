@@ -22,6 +22,9 @@ typedef struct failing {
 static void *fail_resize(void *ctx, void *p, size_t old_size, size_t new_size)
 {
     failing *f = ctx;
+    size_t *block = p ? (size_t *)p - 2 : NULL; /* what was asked for stands before it */
+    if (block && block[0] != old_size)
+        abort(); /* the caller has forgotten how much it has */
     pthread_mutex_lock(&f->lock);
     if (new_size) {
         int64_t call = ++f->calls;
@@ -33,10 +36,12 @@ static void *fail_resize(void *ctx, void *p, size_t old_size, size_t new_size)
     f->live += (int64_t)new_size - (int64_t)old_size;
     pthread_mutex_unlock(&f->lock);
     if (!new_size) {
-        free(p);
+        free(block);
         return NULL;
     }
-    return realloc(p, new_size);
+    block = realloc(block, new_size + 16);
+    block[0] = new_size;
+    return block + 2;
 }
 
 static failing alloc = {.lock = PTHREAD_MUTEX_INITIALIZER};

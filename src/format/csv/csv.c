@@ -554,9 +554,9 @@ static fz_status source_setup(csv_source *s, fz_error *err)
     if (!found)
         return nothing_there(s, "the file has no rows", err);
     s->nfields = first.nfields;
-    s->d.header = s->o.header == CSV_DETECT
-                      ? header_detect(s->carry + first.start, (uint32_t)s->carry_n - first.start, &s->d, s->nfields, s->m)
-                      : s->o.header != 0;
+    s->d.header = s->o.header != 0;
+    if (s->o.header == CSV_DETECT)
+        TRY(header_detect(s->carry + first.start, (uint32_t)s->carry_n - first.start, &s->d, s->nfields, s->m, &s->d.header, err));
     s->data_start = s->d.header ? first.next : (uint32_t)bom;
     if (!s->d.header)
         s->nfields = widest_row(s, first.next, first.filled ? first.filled : 1);

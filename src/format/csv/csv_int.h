@@ -128,7 +128,7 @@ fz_status infer_columns(const char *t, uint32_t n, const dialect *d, const null_
                         csv_column *cols, mem *m, fz_error *err);
 /* dialect.c */
 fz_status dialect_detect(const char *t, uint32_t n, bool whole, const csv_options *o, dialect *d, fz_error *err);
-bool header_detect(const char *t, uint32_t n, const dialect *d, uint32_t ncols, mem *m);
+fz_status header_detect(const char *t, uint32_t n, const dialect *d, uint32_t ncols, mem *m, bool *out, fz_error *err);
 /* Bytes of a byte order mark; FZ_DATA for one of another encoding. */
 fz_status bom_check(const char *t, size_t n, size_t *skip, fz_error *err);
 

@@ -139,7 +139,7 @@ fz_status dialect_detect(const char *t, uint32_t n, bool whole, const csv_option
     return FZ_OK;
 }
 
-bool header_detect(const char *t, uint32_t n, const dialect *d, uint32_t ncols, mem *m)
+fz_status header_detect(const char *t, uint32_t n, const dialect *d, uint32_t ncols, mem *m, bool *out, fz_error *err)
 {
     arena a;
     arena_init(&a, m);
@@ -148,13 +148,15 @@ bool header_detect(const char *t, uint32_t n, const dialect *d, uint32_t ncols, 
     bool typed = false, contrast = false, named = false;
     row_token r = {.next = n};
     static const null_list none = {0};
-    if (beg && end && below && n) {
+    fz_status st = beg && end && below ? FZ_OK : FZ_NOMEM;
+    if (st == FZ_OK && n) {
         for (uint32_t pos = 0; pos < n; pos = r.next) {
             token_row(t, n, pos, d, ncols, beg, end, &r);
             if (!r.blank && !r.comment)
                 break;
         }
-        if (infer_columns(t + r.next, n - r.next, d, &none, ncols, below, m, NULL) == FZ_OK)
+        st = infer_columns(t + r.next, n - r.next, d, &none, ncols, below, m, NULL);
+        if (st == FZ_OK)
             for (uint32_t c = 0; c < ncols && c < r.nfields; c++) {
                 str s = str_trim((str){t + beg[c], end[c] - beg[c]});
                 bool text = s.n && fit_value(s) == 0;
@@ -164,7 +166,10 @@ bool header_detect(const char *t, uint32_t n, const dialect *d, uint32_t ncols, 
             }
     }
     arena_free(&a);
-    return named && (contrast || !typed);
+    if (st == FZ_NOMEM)
+        return error_nomem(err);
+    *out = named && (contrast || !typed);
+    return FZ_OK;
 }
 
 fz_status bom_check(const char *t, size_t n, size_t *skip, fz_error *err)

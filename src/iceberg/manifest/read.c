@@ -78,26 +78,23 @@ static uint32_t hash_id(int32_t id, uint32_t cap)
 static bool grow_stats(entry_reader *e)
 {
     uint32_t cap = e->cap_stats ? e->cap_stats * 2 : 64;
-    void *p = mem_resize(e->m, e->stats, e->cap_stats * sizeof *e->stats, cap * sizeof *e->stats);
-    if (!p)
-        return false;
-    e->stats = p;
     struct slot *h = mem_zalloc(e->m, 2 * (size_t)cap * sizeof *h);
-    if (h) {
-        mem_free(e->m, e->hash, 2 * (size_t)e->cap_stats * sizeof *h);
-        e->hash = h;
-        e->stamp = 1;
-        for (uint32_t i = 0; i < e->n_stats; i++) {
-            uint32_t at = hash_id(e->stats[i].field_id, cap);
-            while (h[at].stamp)
-                at = (at + 1) & (2 * cap - 1);
-            h[at] = (struct slot){1, i};
-        }
-    } else { /* stats grew; keep the old size on record */
-        void *back = mem_resize(e->m, e->stats, cap * sizeof *e->stats, e->cap_stats * sizeof *e->stats);
-        if (back)
-            e->stats = back;
+    if (!h)
         return false;
+    void *p = mem_resize(e->m, e->stats, e->cap_stats * sizeof *e->stats, cap * sizeof *e->stats);
+    if (!p) {
+        mem_free(e->m, h, 2 * (size_t)cap * sizeof *h);
+        return false;
+    }
+    e->stats = p;
+    mem_free(e->m, e->hash, 2 * (size_t)e->cap_stats * sizeof *h);
+    e->hash = h;
+    e->stamp = 1;
+    for (uint32_t i = 0; i < e->n_stats; i++) {
+        uint32_t at = hash_id(e->stats[i].field_id, cap);
+        while (h[at].stamp)
+            at = (at + 1) & (2 * cap - 1);
+        h[at] = (struct slot){1, i};
     }
     e->cap_stats = cap;
     return true;
