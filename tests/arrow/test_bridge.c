@@ -175,7 +175,7 @@ static void children_can_be_moved_out(void **state)
     a.release(&a);
     datum want = cell(2, 98);
     assert_int_equal(((const int64_t *)column.buffers[1])[98], want.i64);
-    assert_true(m.used > 0);
+    assert_int_equal(m.used, 0); /* what was handed out is on nobody's account: it may outlive the runtime */
     column.release(&column);
     assert_int_equal(m.used, 0);
 }
