@@ -149,9 +149,10 @@ static fz_status open_in(evaluator *ev, const expr *e, step *s, bool *constant, 
     s->run = in_set;
     s->flags = 0;
     value_set *set;
-    TRY(value_set_new(ev->m, e->args[0]->t, e->n, &set, err));
-    s->state = set;
+    fz_status st = value_set_new(ev->m, e->args[0]->t, e->n, &set, err);
+    s->state = set; /* also one that was made half way */
     s->close = value_set_close;
+    TRY(st);
     for (uint32_t i = 1; i < e->n; i++) {
         datum d = e->args[i]->value;
         if (e->args[i]->kind == EX_PARAM)
@@ -203,6 +204,12 @@ static fz_status open_cast(const expr *e, step *s, fz_error *err)
     return st;
 }
 
+static void step_drop(step *s)
+{
+    if (s->close && s->state)
+        s->close(s->state);
+}
+
 static fz_status emit_call(evaluator *ev, program *p, const expr *e, uint32_t depth, uint32_t *out, fz_error *err)
 {
     step s = {.op = STEP_CALL, .e = e, .t = e->t};
@@ -216,15 +223,12 @@ static fz_status emit_call(evaluator *ev, program *p, const expr *e, uint32_t de
     } else if (e->kind == EX_NOT) {
         s.run = not_u8;
         s.flags = FN_DENSE | FN_CHEAP;
-    } else if (e->kind == EX_IN) {
-        fz_status st = open_in(ev, e, &s, &in_const, err);
+    } else if (e->kind == EX_IN || e->kind == EX_CALL) {
+        fz_status st = e->kind == EX_IN ? open_in(ev, e, &s, &in_const, err) : open_fn(ev, e, &s, err);
         if (st != FZ_OK) {
-            if (s.close)
-                s.close(s.state);
+            step_drop(&s);
             return st;
         }
-    } else if (e->kind == EX_CALL) {
-        TRY(open_fn(ev, e, &s, err));
     } else {
         s.op = STEP_IS_NULL;
     }
@@ -234,8 +238,7 @@ static fz_status emit_call(evaluator *ev, program *p, const expr *e, uint32_t de
         st = emit(ev, p, e->args[i], depth, &s.args[i], err);
     step *at = st == FZ_OK ? step_add(ev, p, s.op, e, err) : NULL;
     if (!at) {
-        if (s.close)
-            s.close(s.state);
+        step_drop(&s);
         return st == FZ_OK ? FZ_NOMEM : st;
     }
     s.out = *out = reg_new(ev);
@@ -345,8 +348,7 @@ static fz_status emit_filter(evaluator *ev, program *p, const expr *e, uint32_t 
 static void program_close(program *p)
 {
     for (uint32_t i = 0; i < p->n; i++) {
-        if (p->steps[i].close && p->steps[i].state)
-            p->steps[i].close(p->steps[i].state);
+        step_drop(&p->steps[i]);
         if (p->steps[i].cache_ready)
             arena_free(&p->steps[i].cache);
     }

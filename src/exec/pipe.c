@@ -119,8 +119,9 @@ static fz_status worker_run(worker *w, task_result *r, bool *done, fz_error *err
     const psink_ops *s = p->sink->ops;
     *done = false;
     if (!w->sink_open) {
-        TRY(s->local_open(p->sink, w->index, &w->sink_local, err));
-        w->sink_open = true;
+        fz_status st = s->local_open(p->sink, w->index, &w->sink_local, err);
+        w->sink_open = st == FZ_OK || w->sink_local; /* one that failed half way leaves what it has to local_close */
+        TRY(st);
         TRY(branch_enter(w, 0, err));
     }
     for (int i = 0; i < STEP_BATCHES && !job_stopped(&w->q->j); i++) {
