@@ -6,7 +6,7 @@
  *   fz_session   current namespace, settings, the interrupt flag; one statement at a time
  *   fz_result    one statement's outcome; a query that is still running, or a tag
  *
- * A statement runs in these steps: parse, bind (names resolved through resolve.c, which pins each table's
+ * A statement runs in these steps: parse, bind (names resolved through statement.c, which pins each table's
  * state), run, and for a write: finish the data files, commit, forget.
  */
 #ifndef ENGINE_INT_H

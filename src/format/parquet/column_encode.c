@@ -79,7 +79,8 @@ static void put_lanes8(uint8_t *out, const uint64_t *lanes, size_t n)
         memcpy(out + 8 * i, &v, 8);
     }
 #else
-    memcpy(out, lanes, n * 8);
+    if (n) /* a page of NULLs has no lanes */
+        memcpy(out, lanes, n * 8);
 #endif
 }
 
