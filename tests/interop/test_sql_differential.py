@@ -19,7 +19,7 @@ from test_csv import flights  # noqa: F401
 
 LONG = bool(os.environ.get("FRAZIL_TEST_LONG"))
 SEED = int(os.environ.get("FRAZIL_SQL_SEED", "1"))
-COUNT = int(os.environ.get("FRAZIL_SQL_COUNT", "20000" if LONG else "300"))
+COUNT = int(os.environ.get("FRAZIL_SQL_COUNT", "3000" if LONG else "300"))
 
 
 @pytest.fixture(scope="module")
