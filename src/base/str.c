@@ -73,6 +73,25 @@ bool str_to_i64(str s, int64_t *out)
     return true;
 }
 
+bool str_to_size(str s, int64_t *out)
+{
+    static const char units[] = "kmg";
+    int shift = 0;
+    s = str_trim(s);
+    if (s.n > 1) {
+        const char *u = memchr(units, s.p[s.n - 1] | 0x20, 3);
+        if (u) {
+            shift = 10 * (int)(u - units + 1);
+            s.n--;
+        }
+    }
+    int64_t v;
+    if (!str_to_i64(s, &v) || v < 0 || v > (INT64_MAX >> shift))
+        return false;
+    *out = v << shift;
+    return true;
+}
+
 /* Length of the valid multi-byte sequence at p (n bytes left), 0 if there is none: no overlong
  * forms, no surrogates, nothing past U+10FFFF. */
 static size_t utf8_sequence(const unsigned char *p, size_t n)

@@ -94,20 +94,9 @@ static fz_status parse_bool(const char *key, const char *v, bool *out, fz_error 
 
 static fz_status parse_bytes(const char *key, const char *v, int64_t *out, fz_error *err)
 {
-    str s = str_trim(str_of(v));
-    int shift = 0;
-    if (s.n > 1) {
-        static const char units[] = "kmg";
-        const char *u = memchr(units, s.p[s.n - 1] | 0x20, 3);
-        if (u) {
-            shift = 10 * (int)(u - units + 1);
-            s.n--;
-        }
-    }
-    if (!str_to_i64(s, out) || *out < 0 || *out > (INT64_MAX >> shift))
-        return error_set(err, FZ_INVALID, "option \"%s\": \"%s\" isn't a size; write bytes, or a number with k, M or G", key, v);
-    *out <<= shift;
-    return FZ_OK;
+    if (str_to_size(str_of(v), out))
+        return FZ_OK;
+    return error_set(err, FZ_INVALID, "option \"%s\": \"%s\" isn't a size; write bytes, or a number with k, M or G", key, v);
 }
 
 static fz_status add_type(source_options *so, str part, fz_error *err)

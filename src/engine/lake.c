@@ -44,21 +44,9 @@ static void free_text(mem *m, char *s)
 
 static fz_status parse_size(const char *key, const char *text, int64_t *out, fz_error *err)
 {
-    str s = str_trim(str_of(text));
-    int shift = 0;
-    if (s.n > 1) {
-        static const char units[] = "kmg";
-        const char *u = memchr(units, s.p[s.n - 1] | 0x20, 3);
-        if (u) {
-            shift = 10 * (int)(u - units + 1);
-            s.n--;
-        }
-    }
-    int64_t v;
-    if (!str_to_i64(s, &v) || v < 0 || v > (INT64_MAX >> shift))
-        return error_set(err, FZ_INVALID, "option \"%s\": \"%s\" isn't a size; write bytes, or a number with k, M or G", key, text);
-    *out = v << shift;
-    return FZ_OK;
+    if (str_to_size(str_of(text), out))
+        return FZ_OK;
+    return error_set(err, FZ_INVALID, "option \"%s\": \"%s\" isn't a size; write bytes, or a number with k, M or G", key, text);
 }
 
 /* Takes the reference to rt, also on failure. */
