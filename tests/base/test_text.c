@@ -324,9 +324,23 @@ static void errors_are_filled(void **state)
     assert_string_equal(status_name((fz_status)99), "?");
 }
 
+static void sizes_have_units(void **state)
+{
+    int64_t v = -1;
+    assert_true(str_to_size(STR("0"), &v) && v == 0);
+    assert_true(str_to_size(STR(" 64k "), &v) && v == 65536);
+    assert_true(str_to_size(STR("3M"), &v) && v == 3 << 20);
+    assert_true(str_to_size(STR("2g"), &v) && v == (int64_t)2 << 30);
+    static const char *const wrong[] = {"", "k", "-1", "1.5G", "10x", "9999999999999999G", "1 k"};
+    for (size_t i = 0; i < sizeof wrong / sizeof wrong[0]; i++)
+        assert_false(str_to_size(str_of(wrong[i]), &v));
+    assert_true(v == (int64_t)2 << 30); /* left alone */
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
+        cmocka_unit_test(sizes_have_units),
         cmocka_unit_test(slices_compare),
         cmocka_unit_test(integers_are_read_whole),
         cmocka_unit_test(utf8_is_checked),
