@@ -117,7 +117,7 @@ def leaf(rng, cols, depth):
     if what < .4:
         return f"{c} is {rng.choice(['', 'not '])}distinct from {lit()}"
     if what < .5:
-        other = column(rng, cols, (kind,))
+        other = c if kind == "any" else column(rng, cols, (kind,))  # two of kind "any" may have different types
         return f"{c} {compare(rng)} {other}"
     if kind in NUMBERS and what < .65:
         x, k = number(rng, cols, depth)
