@@ -21,7 +21,6 @@
 typedef struct scan_file {
     const char *path;
     int64_t rows;        /* what the table's metadata says, or -1: whatever the footer says */
-    int64_t size;        /* likewise, bytes */
     bool all_match;      /* every row satisfies the filter: it isn't evaluated */
 } scan_file;
 

@@ -80,7 +80,7 @@ static fz_status source_open(const table_source *base, const scan_request *r, sc
     for (uint32_t i = 0; i < p->plan->n; i++) {
         const ib_scan_file *f = &p->plan->files[i];
         files[i] = (scan_file){arena_strndup(&p->a, f->file->file_path.p, f->file->file_path.n), f->file->record_count,
-                               f->file->file_size_bytes, f->all_match};
+                               f->all_match};
         if (!files[i].path) {
             st = error_nomem(err);
             goto out;

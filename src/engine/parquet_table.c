@@ -171,7 +171,7 @@ fz_status parquet_table_new(str pattern, footer_cache *footers, mem *m, table_so
         pq_file *p;
         TRY_GOTO(footer_cache_open(footers, paths[i], m, &f, &p, err));
         io_close(f);
-        t->files[i] = (scan_file){.path = paths[i], .rows = pq_meta(p)->num_rows, .size = -1};
+        t->files[i] = (scan_file){.path = paths[i], .rows = pq_meta(p)->num_rows};
         t->rows += pq_meta(p)->num_rows;
         if (!t->first) {
             t->first = p;
