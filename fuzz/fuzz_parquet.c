@@ -35,7 +35,7 @@ static void column_read(pq_file *p, io_file *f, uint32_t g, uint32_t leaf, uint3
     pq_column_bounds(p, g, leaf, &bounds);
     if (bounds.known)
         sink += (uint64_t)datum_cmp(&bounds.min, &bounds.max);
-    if (pq_cursor_open(p, f, g, leaf, pq_schema(p)->cols[leaf].t, NULL, &c, NULL) != FZ_OK)
+    if (pq_cursor_open(p, f, g, leaf, pq_schema(p)->cols[leaf].t, NULL, NULL, &c, NULL) != FZ_OK)
         return;
     uint16_t sel[2] = {(uint16_t)(step / 3), (uint16_t)(step / 2)};
     uint64_t seen = 0;

@@ -24,7 +24,7 @@ typedef enum type_id {
     T_BINARY,
     T_UUID,         /* 16 bytes, big-endian order */
     T_FIXED,        /* `width` bytes */
-    T_STRUCT, T_LIST, T_MAP, /* have their place; vectors of them come later */
+    T_STRUCT, T_LIST, T_MAP, /* members in type.children: see vector.h for their vectors */
     T_COUNT_
 } type_id;
 
@@ -63,6 +63,7 @@ typedef enum phys {
     PHYS_F32,
     PHYS_F64,
     PHYS_STR,  /* T_STRING, T_BINARY, T_UUID, T_FIXED: strview */
+    PHYS_NESTED, /* T_STRUCT, T_LIST, T_MAP: members in vec.kids; size 0 */
 } phys;
 
 typedef __int128 i128;
@@ -126,15 +127,18 @@ typedef struct datum {
         float f32;
         double f64;
         str s;        /* PHYS_STR; who made the datum says what owns the bytes */
+        struct { const struct vec *v; uint32_t row; } nested; /* PHYS_NESTED: a row of a vector, borrowed */
     };
 } datum;
 
 #define DATUM_NULL(T) ((datum){.t = (T), .null = true})
 /* Order of two non-null values of one type: floats with NaN greatest and equal to itself and
- * -0 = +0; text and bytes by unsigned bytes. */
+ * -0 = +0; text and bytes by unsigned bytes; structs field by field, lists element by element and then by length,
+ * maps as lists of key and value; a null member is greater than all others and equals itself. */
 int datum_cmp(const datum *a, const datum *b);
 bool datum_eq(const datum *a, const datum *b); /* nulls equal each other */
-/* Text as SQL's CAST(x AS varchar) gives it; NULL appends nothing. Timestamps with zone in UTC. */
+/* Nested values: {'a': 1, 'b': 'x'} for structs, [1, 2, NULL] for lists, {k=v, k2=v2} for maps.
+ * Text as SQL's CAST(x AS varchar) gives it; NULL appends nothing. Timestamps with zone in UTC. */
 void datum_text(const datum *d, sbuf *out);
 /* The unscaled value of a T_DECIMAL, whichever member holds it. */
 i128 datum_decimal(const datum *d);

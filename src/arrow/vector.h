@@ -14,6 +14,18 @@
  * but initialised (codes under a 0 bit are 0). In a DICT the dictionary itself has no nulls
  * and codes are < values->len: who makes the vector guarantees it, kernels rely on it.
  *
+ * Vectors of nested types have their members in `kids` and are FLAT or CONST (never DICT, RLE):
+ *
+ *   T_STRUCT       data: NULL                   kids: one per field, each of this vector's rows
+ *   T_LIST, T_MAP  data: uint32_t offsets[rows+1], ascending, not always from 0
+ *                                               kids: the element; or key and value, of
+ *                                               at least offsets[rows] rows (shared with slices)
+ *
+ * where rows is len for FLAT and 1 for CONST. Kids have any encoding and any length: BATCH_ROWS and
+ * 16-bit selections bound top-level rows only. A member under a null parent is unspecified but
+ * initialised, valid or not; so is the range of a null list (offsets stay ascending). A map's
+ * keys aren't null. A CONST null has neither data nor kids.
+ *
  * A batch is a set of vectors of one length with an optional selection: `sel` lists, in
  * ascending order, the rows that count; values of rows that aren't selected may be anything.
  * Every batch carries its source position (morsel, seq), for sinks that keep order.
@@ -42,6 +54,7 @@ typedef struct vec {
     uint64_t *valid;
     struct vec *values;   /* DICT, RLE */
     uint64_t dict_id;     /* DICT: equal non-zero ids mean the same dictionary; 0: unknown */
+    struct vec *kids;     /* nested types: type's n members (struct), 1 (list) or 2 (map) */
 } vec;
 
 typedef struct batch {
@@ -93,6 +106,10 @@ bool vec_may_null(const vec *v);
  * with values in the arena. String bytes are shared with src unless copy_bytes. */
 fz_status vec_gather(vec *dst, const vec *src, const uint16_t *sel, uint32_t n, bool copy_bytes,
                      arena *a, fz_error *err);
+/* The same with indexes of any size and without selection's bounds: for members of nested vectors. idx
+ * need not ascend; UINT32_MAX gives a null. */
+fz_status vec_take(vec *dst, const vec *src, const uint32_t *idx, uint32_t n, bool copy_bytes, arena *a,
+                   fz_error *err);
 /* dst: the same rows as src, FLAT; shares src's memory if it is FLAT already. */
 fz_status vec_flatten(vec *dst, const vec *src, arena *a, fz_error *err);
 /* dst: rows [from, from+n) of src, sharing its memory (bitmaps are shifted into the arena). */

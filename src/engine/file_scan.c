@@ -79,7 +79,7 @@ typedef struct bounds_ctx {
 
 static int find_leaf(const file_scan *s, const pq_file *p, const column_def *c)
 {
-    return s->o.by_name ? pq_find_name(p, c->name) : pq_find_field(p, c->field_id);
+    return s->o.by_name ? pq_find_name(p, c->name) : pq_find_field(p, NULL, c->field_id);
 }
 
 static bool group_bounds(void *ctx, int32_t field_id, ib_bounds *out)
@@ -87,7 +87,7 @@ static bool group_bounds(void *ctx, int32_t field_id, ib_bounds *out)
     const bounds_ctx *b = ctx;
     int leaf = -1;
     if (!b->s->o.by_name)
-        leaf = pq_find_field(b->p, field_id);
+        leaf = pq_find_leaf(b->p, NULL, field_id);
     else if (field_id >= 1 && (uint32_t)field_id <= b->s->o.schema->n)
         leaf = pq_find_name(b->p, b->s->o.schema->cols[field_id - 1].name);
     if (leaf < 0)
@@ -241,7 +241,7 @@ static fz_status read_column(local *l, uint32_t i, uint32_t n, const uint16_t *s
         return vec_const(v, &null, n, &out->mem, err);
     }
     if (!l->cur[i]) {
-        TRY(pq_cursor_open(l->p, l->f, l->rg, (uint32_t)l->leaf[i], s->cols[i]->t, s->o.m, &l->cur[i], err));
+        TRY(pq_cursor_open(l->p, l->f, l->rg, (uint32_t)l->leaf[i], s->cols[i]->t, NULL, s->o.m, &l->cur[i], err));
         l->at[i] = 0;
     }
     if (l->at[i] < l->m.row)

@@ -66,7 +66,7 @@ static fz_status column_print(pq_file *p, io_file *f, uint32_t leaf, uint32_t st
     fz_status st = FZ_OK;
     for (uint32_t g = 0; g < pq_meta(p)->n_row_groups && st == FZ_OK; g++) {
         pq_cursor *c;
-        st = pq_cursor_open(p, f, g, leaf, pq_schema(p)->cols[leaf].t, NULL, &c, err);
+        st = pq_cursor_open(p, f, g, leaf, pq_schema(p)->cols[leaf].t, NULL, NULL, &c, err);
         while (st == FZ_OK && pq_cursor_left(c)) {
             uint64_t left = pq_cursor_left(c);
             vec v;

@@ -131,7 +131,7 @@ static void maker_free(maker *m)
 static pq_cursor *cursor(maker *m, fz_error *err)
 {
     pq_cursor *c = NULL;
-    fz_status st = pq_cursor_open(m->p, &m->mf.f, 0, 0, pq_schema(m->p)->cols[0].t, NULL, &c, err);
+    fz_status st = pq_cursor_open(m->p, &m->mf.f, 0, 0, pq_schema(m->p)->cols[0].t, NULL, NULL, &c, err);
     if (st != FZ_OK)
         fail_msg("%s", err->message);
     return c;
@@ -157,7 +157,7 @@ static void runs_stay_runs(void **s)
     put_runs(&m, (const uint32_t[][2]){{1, 5000}, {2, 3000}}, 2);
     put_runs(&m, (const uint32_t[][2]){{2, 1000}, {3, 7384}}, 2);
     OK(maker_open(&m, false, &e));
-    assert_int_equal(pq_find_field(m.p, 7), 0);
+    assert_int_equal(pq_find_field(m.p, NULL, 7), 0);
     assert_int_equal(pq_find_name(m.p, STR("c")), 0);
     assert_int_equal(pq_find_name(m.p, STR("d")), -1);
     batch b;
@@ -538,13 +538,13 @@ static void promotion(void **s)
     batch_init(&b, NULL);
     pq_cursor *c;
     vec v;
-    OK(pq_cursor_open(m.p, &m.mf.f, 0, 0, TYPE(T_INT64), NULL, &c, &e));
+    OK(pq_cursor_open(m.p, &m.mf.f, 0, 0, TYPE(T_INT64), NULL, NULL, &c, &e));
     OK(pq_cursor_read(c, 3, NULL, 0, &v, &b, &e));
     assert_int_equal(v.t.id, T_INT64);
     for (int i = 0; i < 3; i++)
         assert_true(((int64_t *)v.data)[i] == v32[i]);
     pq_cursor_close(c);
-    assert_int_equal(pq_cursor_open(m.p, &m.mf.f, 0, 0, TYPE(T_STRING), NULL, &c, &e), FZ_INVALID);
+    assert_int_equal(pq_cursor_open(m.p, &m.mf.f, 0, 0, TYPE(T_STRING), NULL, NULL, &c, &e), FZ_INVALID);
     assert_non_null(strstr(e.message, "\"c\""));
     batch_free(&b);
     maker_free(&m);
@@ -583,7 +583,7 @@ static fz_status read_all(pq_file *p, io_file *f, uint32_t leaf, fz_error *err)
     fz_status st = FZ_OK;
     for (uint32_t g = 0; g < pq_meta(p)->n_row_groups && st == FZ_OK; g++) {
         pq_cursor *c;
-        st = pq_cursor_open(p, f, g, leaf, pq_schema(p)->cols[leaf].t, NULL, &c, err);
+        st = pq_cursor_open(p, f, g, leaf, pq_schema(p)->cols[leaf].t, NULL, NULL, &c, err);
         uint64_t seen = 0;
         while (st == FZ_OK && pq_cursor_left(c) && seen < 100000) {
             uint32_t n = pq_cursor_left(c) < 500 ? (uint32_t)pq_cursor_left(c) : 500;
@@ -678,9 +678,9 @@ static void column_compare(pq_file *p, io_file *f, uint32_t g, uint32_t leaf, ui
 {
     type t = pq_schema(p)->cols[leaf].t;
     pq_cursor *a, *b;
-    if (pq_cursor_open(p, f, g, leaf, t, NULL, &a, NULL) != FZ_OK)
+    if (pq_cursor_open(p, f, g, leaf, t, NULL, NULL, &a, NULL) != FZ_OK)
         return;
-    assert_int_equal(pq_cursor_open(p, f, g, leaf, t, NULL, &b, NULL), FZ_OK);
+    assert_int_equal(pq_cursor_open(p, f, g, leaf, t, NULL, NULL, &b, NULL), FZ_OK);
     batch ba, bb;
     batch_init(&ba, NULL);
     batch_init(&bb, NULL);
@@ -911,7 +911,7 @@ static void memory_may_fail(void **s)
         batch_init(&b, &mm);
         st = pq_open(&m.mf.f, &mm, &p, &e);
         if (st == FZ_OK)
-            st = pq_cursor_open(p, &m.mf.f, 0, 0, TYPE(T_INT64), &mm, &c, &e);
+            st = pq_cursor_open(p, &m.mf.f, 0, 0, TYPE(T_INT64), NULL, &mm, &c, &e);
         while (st == FZ_OK && pq_cursor_left(c)) {
             vec r;
             st = pq_cursor_read(c, 150 < pq_cursor_left(c) ? 150 : (uint32_t)pq_cursor_left(c), NULL, 0, &r, &b, &e);

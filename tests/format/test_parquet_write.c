@@ -103,7 +103,7 @@ static uint64_t read_leaf(opened o, uint32_t leaf, uint32_t step, void (*check)(
     for (uint32_t g = 0; g < meta->n_row_groups; g++) {
         pq_cursor *c;
         fz_error err = {0};
-        if (pq_cursor_open(o.p, o.f, g, leaf, pq_schema(o.p)->cols[leaf].t, NULL, &c, &err) != FZ_OK)
+        if (pq_cursor_open(o.p, o.f, g, leaf, pq_schema(o.p)->cols[leaf].t, NULL, NULL, &c, &err) != FZ_OK)
             fail_msg("%s", err.message);
         while (pq_cursor_left(c)) {
             batch b;

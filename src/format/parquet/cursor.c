@@ -62,9 +62,10 @@ struct pq_cursor {
 
 /* ---- open and close ---- */
 
-fz_status pq_cursor_open(pq_file *p, io_file *f, uint32_t row_group, uint32_t leaf, type as, mem *m,
-                         pq_cursor **out, fz_error *err)
+fz_status pq_cursor_open(pq_file *p, io_file *f, uint32_t row_group, uint32_t leaf, type as, const pq_match *how,
+                         mem *m, pq_cursor **out, fz_error *err)
 {
+    (void)how;
     *out = NULL;
     if (row_group >= p->meta.n_row_groups || leaf >= p->meta.n_leaves)
         return error_set(err, FZ_INVALID, "no such row group or column in the Parquet file");

@@ -37,13 +37,23 @@ fz_status pq_open(io_file *f, mem *m, pq_file **out, fz_error *err);
 pq_file *pq_ref(pq_file *p);
 void pq_close(pq_file *p); /* NULL allowed */
 const pq_file_meta *pq_meta(const pq_file *p);
-/* The flat columns as engine types, one per leaf, with field ids; a leaf that is nested,
- * repeated or of a type that isn't supported yet has type T_NULL, and reading it is
- * FZ_UNSUPPORTED, naming it. Times and timestamps of other units become microseconds. */
+/* The top-level columns as engine types, nested ones with their members and field ids; a column that
+ * holds anything that can't be read has type T_NULL, and reading it is FZ_UNSUPPORTED, naming it. Times and
+ * timestamps of other units become microseconds. "Column" below is an index into this list, "leaf" one into the
+ * footer's leaves; they are the same only in files of flat columns. */
 const row_schema *pq_schema(const pq_file *p);
-/* The leaf with that field id / that top-level name, or -1. */
-int pq_find_field(const pq_file *p, int32_t field_id);
+/* How members of the file and fields of the wanted type find each other, in all depths. */
+typedef struct pq_match {
+    bool by_name;          /* exact names; else by field id */
+    const int32_t *ids;    /* field id of each schema element, -1: none (made from a name mapping); NULL: the file's own */
+} pq_match;
+/* The column with that field id / that name, or -1. how NULL: the file's own ids. */
+int pq_find_field(const pq_file *p, const pq_match *how, int32_t field_id);
 int pq_find_name(const pq_file *p, str name);
+/* The leaf with that field id at any depth, not below a list or map; or -1: for bounds and pruning. */
+int pq_find_leaf(const pq_file *p, const pq_match *how, int32_t field_id);
+/* The leaf of a flat column; -1 for a nested one. */
+int pq_column_leaf(const pq_file *p, uint32_t column);
 
 /* min, max as datums of the column's engine type; `known` false where the file has none that
  * can be trusted; `exact` false where they may not be values of the column (truncated text, and
@@ -64,10 +74,12 @@ typedef struct pq_row_range { uint64_t from, to; } pq_row_range;
 fz_status pq_prune_pages(pq_file *p, io_file *f, uint32_t row_group, uint32_t leaf, pq_keep_fn keep, void *ctx,
                          arena *a, pq_row_range **out, uint32_t *n, fz_error *err);
 
-/* Reads a column chunk of one row group. `as` is the type to deliver: the column's own or one
- * that Iceberg promotes it to (int→long, float→double, wider decimal); others: FZ_INVALID. */
-fz_status pq_cursor_open(pq_file *p, io_file *f, uint32_t row_group, uint32_t leaf, type as, mem *m,
-                         pq_cursor **out, fz_error *err);
+/* Reads a column of one row group. `as` is the type to deliver: the column's own or one that Iceberg promotes
+ * it to (int->long, float->double, wider decimal); others: FZ_INVALID. For a nested column `as` lists the wanted
+ * members in the wanted order, found by `how` (NULL: the file's own ids): members that aren't in `as` aren't read, those
+ * of `as` that the file doesn't have are null. `as` and `how` outlive the cursor. */
+fz_status pq_cursor_open(pq_file *p, io_file *f, uint32_t row_group, uint32_t column, type as, const pq_match *how,
+                         mem *m, pq_cursor **out, fz_error *err);
 void pq_cursor_close(pq_cursor *c); /* NULL allowed */
 /* Rows of the row group not yet passed. */
 uint64_t pq_cursor_left(const pq_cursor *c);

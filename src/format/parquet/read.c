@@ -311,8 +311,9 @@ void pq_close(pq_file *p)
 const pq_file_meta *pq_meta(const pq_file *p) { return &p->meta; }
 const row_schema *pq_schema(const pq_file *p) { return &p->schema; }
 
-int pq_find_field(const pq_file *p, int32_t field_id)
+int pq_find_field(const pq_file *p, const pq_match *how, int32_t field_id)
 {
+    (void)how;
     for (uint32_t i = 0; i < p->schema.n; i++)
         if (p->schema.cols[i].field_id == field_id && field_id >= 0)
             return (int)i;
@@ -325,6 +326,16 @@ int pq_find_name(const pq_file *p, str name)
         if (p->leaves[i].flat && str_eq(p->schema.cols[i].name, name))
             return (int)i;
     return -1;
+}
+
+int pq_find_leaf(const pq_file *p, const pq_match *how, int32_t field_id)
+{
+    return pq_find_field(p, how, field_id);
+}
+
+int pq_column_leaf(const pq_file *p, uint32_t column)
+{
+    return column < p->schema.n ? (int)column : -1;
 }
 
 /* ---- bounds ---- */
