@@ -22,6 +22,10 @@ bitunpack_isa bitunpack_best(void);
 void bitunpack32_with(bitunpack_isa isa, const uint8_t *src, uint64_t first, unsigned width, uint32_t *dst, size_t n);
 void bitunpack64_with(bitunpack_isa isa, const uint8_t *src, uint64_t first, unsigned width, uint64_t *dst, size_t n);
 
+/* Values [first, first+n) of a sequence packed most significant bit first, as the deprecated level encoding
+ * BIT_PACKED has them (width ≤ 32), of `bytes` bytes; the number that there were. Needs no slack. */
+size_t bitunpack_msb(const uint8_t *src, size_t bytes, uint64_t first, unsigned width, uint32_t *dst, size_t n);
+
 /* Bits [first, first+n) of src as a bitmap at bits [at, at+n) of dst, whose other bits stay;
  * the number of ones. */
 size_t bits_copy(const uint8_t *src, uint64_t first, uint64_t *dst, size_t at, size_t n);
