@@ -88,6 +88,8 @@ typedef struct pq_column_chunk {
     pq_statistics stats;
     int64_t offset_index_offset, column_index_offset; /* -1: none */
     int32_t offset_index_length, column_index_length;
+    int64_t bloom_offset;             /* -1: no Bloom filter */
+    int32_t bloom_length;             /* header and bits; 0: unknown, as old writers leave it out */
     uint32_t encodings;               /* bit set by pq_encoding */
     uint32_t n_encoding_stats;        /* writing only */
     pq_encoding_stat encoding_stats[4];

@@ -74,6 +74,12 @@ typedef struct pq_row_range { uint64_t from, to; } pq_row_range;
 fz_status pq_prune_pages(pq_file *p, io_file *f, uint32_t row_group, uint32_t leaf, pq_keep_fn keep, void *ctx,
                          arena *a, pq_row_range **out, uint32_t *n, fz_error *err);
 
+/* Whether a chunk can hold the value: false only where its Bloom filter says certainly not. v is not null and of the
+ * leaf's engine type (pq_leaf_type) or one it is promoted to. Reads one block of the filter; failures are true. */
+bool pq_bloom_may_contain(const pq_file *p, io_file *f, uint32_t row_group, uint32_t leaf, const datum *v);
+/* The engine type of a leaf at any depth; T_NULL: can't be read. */
+type pq_leaf_type(const pq_file *p, uint32_t leaf);
+
 /* Reads a column of one row group. `as` is the type to deliver: the column's own or one that Iceberg promotes
  * it to (int->long, float->double, wider decimal); others: FZ_INVALID. For a nested column `as` lists the wanted
  * members in the wanted order, found by `how` (NULL: the file's own ids): members that aren't in `as` aren't read, those
@@ -83,6 +89,9 @@ fz_status pq_cursor_open(pq_file *p, io_file *f, uint32_t row_group, uint32_t co
 void pq_cursor_close(pq_cursor *c); /* NULL allowed */
 /* Rows of the row group not yet passed. */
 uint64_t pq_cursor_left(const pq_cursor *c);
+/* How many rows a read should ask for at most (1 to BATCH_ROWS): fewer where lists are long, so that a vector
+ * stays of a size that is good to work on. A read of very many list elements is FZ_LIMIT. */
+uint32_t pq_cursor_rows(const pq_cursor *c);
 fz_status pq_cursor_skip(pq_cursor *c, uint64_t rows, fz_error *err);
 /* The next `rows` (≤ BATCH_ROWS) rows as a vector of that length. With sel, only the selected rows'
  * values are defined, and the others need not be decoded. All values, codes, run ends and bitmaps lie
