@@ -78,11 +78,13 @@ bool str_to_size(str s, int64_t *out)
     static const char units[] = "kmg";
     int shift = 0;
     s = str_trim(s);
+    if (s.n > 2 && (s.p[s.n - 1] | 0x20) == 'b') /* kB and KiB are the same as k */
+        s.n -= (s.p[s.n - 2] | 0x20) == 'i' && memchr(units, s.p[s.n - 3] | 0x20, 3) ? 2 : 1;
     if (s.n > 1) {
         const char *u = memchr(units, s.p[s.n - 1] | 0x20, 3);
         if (u) {
             shift = 10 * (int)(u - units + 1);
-            s.n--;
+            s = str_trim((str){s.p, s.n - 1});
         }
     }
     int64_t v;

@@ -27,7 +27,7 @@ bool str_starts(str s, str prefix);
 bool str_ends(str s, str suffix);
 str str_trim(str s);               /* without leading and trailing ASCII white space */
 bool str_to_i64(str s, int64_t *out); /* whole slice, decimal, optional sign; false: not one */
-/* Bytes as people write them: a number, with k, M or G for powers of 1,024; false: not one, or too large. */
+/* Bytes as people write them: a number, with k, M or G (or kB, KiB, …) for powers of 1,024; false: not one, or too large. */
 bool str_to_size(str s, int64_t *out);
 /* Number of bytes of the longest valid UTF-8 prefix; s.n when all is valid. */
 size_t utf8_valid_prefix(str s);

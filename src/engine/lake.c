@@ -46,7 +46,7 @@ static fz_status parse_size(const char *key, const char *text, int64_t *out, fz_
 {
     if (str_to_size(str_of(text), out))
         return FZ_OK;
-    return error_set(err, FZ_INVALID, "option \"%s\": \"%s\" isn't a size; write bytes, or a number with k, M or G", key, text);
+    return error_set(err, FZ_INVALID, "option \"%s\": \"%s\" isn't a size; write bytes, or a number with kB, MB or GB", key, text);
 }
 
 /* Takes the reference to rt, also on failure. */

@@ -331,7 +331,11 @@ static void sizes_have_units(void **state)
     assert_true(str_to_size(STR(" 64k "), &v) && v == 65536);
     assert_true(str_to_size(STR("3M"), &v) && v == 3 << 20);
     assert_true(str_to_size(STR("2g"), &v) && v == (int64_t)2 << 30);
-    static const char *const wrong[] = {"", "k", "-1", "1.5G", "10x", "9999999999999999G", "1 k"};
+    assert_true(str_to_size(STR("100MB"), &v) && v == 100 << 20);
+    assert_true(str_to_size(STR("100 MiB"), &v) && v == 100 << 20);
+    assert_true(str_to_size(STR("1 kb"), &v) && v == 1024);
+    assert_true(str_to_size(STR("2g"), &v) && v == (int64_t)2 << 30);
+    static const char *const wrong[] = {"", "k", "-1", "1.5G", "10x", "9999999999999999G", "b", "kB", "MiB", "1i", "1ib", "1 k k"};
     for (size_t i = 0; i < sizeof wrong / sizeof wrong[0]; i++)
         assert_false(str_to_size(str_of(wrong[i]), &v));
     assert_true(v == (int64_t)2 << 30); /* left alone */
