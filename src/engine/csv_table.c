@@ -107,7 +107,7 @@ static fz_status table_open(const table_source *base, const scan_request *r, sca
     csv_describe(t->in->src, &info);
     /* A file of one or two blocks isn't worth a second thread. */
     s->base.ops = &csv_scan_ops;
-    s->base.max_workers = info.size_bytes >= 0 && info.size_bytes < 1 << 20 && info.compression == CSV_PLAIN ? 1 : 1024;
+    s->base.max_workers = info.size_bytes >= 0 && info.size_bytes < 1 << 20 && info.compression == TEXT_PLAIN ? 1 : 1024;
     s->in = t->in;
     s->j = r->j;
     s->m = t->m;

@@ -96,7 +96,7 @@ static fz_status parse_bytes(const char *key, const char *v, int64_t *out, fz_er
 {
     if (str_to_size(str_of(v), out))
         return FZ_OK;
-    return error_set(err, FZ_INVALID, "option \"%s\": \"%s\" isn't a size; write bytes, or a number with k, M or G", key, v);
+    return error_set(err, FZ_INVALID, "option \"%s\": \"%s\" isn't a size; write bytes, or a number with kB, MB or GB", key, v);
 }
 
 static fz_status add_type(source_options *so, str part, fz_error *err)
@@ -176,8 +176,8 @@ static fz_status set_on_error(csv_options *o, const char *v, fz_error *err)
 
 static fz_status set_compression(csv_options *o, const char *v, fz_error *err)
 {
-    static const struct { const char *name; csv_compression c; } names[] = {
-        {"auto", CSV_AUTO}, {"none", CSV_PLAIN}, {"gzip", CSV_GZIP}, {"gz", CSV_GZIP}, {"zstd", CSV_ZSTD}, {"zst", CSV_ZSTD},
+    static const struct { const char *name; text_compression c; } names[] = {
+        {"auto", TEXT_AUTO}, {"none", TEXT_PLAIN}, {"gzip", TEXT_GZIP}, {"gz", TEXT_GZIP}, {"zstd", TEXT_ZSTD}, {"zst", TEXT_ZSTD},
     };
     for (size_t i = 0; i < sizeof names / sizeof names[0]; i++)
         if (str_ieq(str_of(v), str_of(names[i].name))) {

@@ -659,7 +659,7 @@ static void test_compressed(void **state)
     assert_int_equal(r.st, FZ_DATA);
     assert_string_equal(r.message, "zstd data is broken: it ends within a frame");
     outcome_free(&r);
-    o.compression = CSV_PLAIN;
+    o.compression = TEXT_PLAIN;
     csv_run_text(z, n, &o, 1, &r);
     assert_int_equal(r.st, FZ_DATA);
     outcome_free(&r);

@@ -42,11 +42,10 @@
 #include "arrow/vector.h"
 #include "base/log.h"
 #include "base/task.h"
+#include "format/text/input.h"
 
 typedef struct csv_source csv_source;
 typedef struct csv_local csv_local;
-
-typedef enum csv_compression { CSV_AUTO, CSV_PLAIN, CSV_GZIP, CSV_ZSTD } csv_compression;
 
 /* Which kernels run; CSV_ISA_BEST outside of tests. One that the CPU lacks: the next lower. */
 typedef enum csv_isa { CSV_ISA_BEST, CSV_ISA_SCALAR, CSV_ISA_SSE2, CSV_ISA_AVX2, CSV_ISA_AVX512 } csv_isa;
@@ -76,7 +75,7 @@ typedef struct csv_options {
     bool skip_errors;         /* rows in error are left out … */
     const char *reject_path;  /* … and written here as "line,reason,text"; may be NULL */
 
-    csv_compression compression;
+    text_compression compression;
     size_t sample_bytes;      /* of text that inference looks at */
     int64_t spool_limit;      /* bytes kept of input that can't be read twice; 0: none */
     const char *temp_dir;     /* for them; NULL: $TMPDIR, else /var/tmp */
@@ -139,7 +138,7 @@ typedef struct csv_info {
     char delimiter;
     int quote, escape, comment; /* CSV_NONE: none */
     bool header;
-    csv_compression compression; /* never CSV_AUTO */
+    text_compression compression; /* never TEXT_AUTO */
     int64_t rows_rejected, rows_short;
     int64_t size_bytes;          /* of the input as it lies in the file; -1: unknown */
 } csv_info;

@@ -6,35 +6,10 @@
 #define FORMAT_CSV_CSV_INT_H
 
 #include "arrow/convert.h"
+#include "base/blockpool.h"
 #include "format/csv/csv.h"
 #include "format/csv/scan.h"
-
-/* ---- blockpool.c: large blocks of memory that are used again ---- */
-
-typedef struct blockpool blockpool;
-blockpool *blockpool_new(mem *m);
-void blockpool_unref(blockpool *p); /* the owner's reference; blocks in use keep it alive */
-/* A buf of at least `size` bytes, aligned to 64, which returns to the pool with its last
- * reference. NULL: no memory. */
-buf *blockpool_get(blockpool *p, size_t size);
-
-/* ---- input.c: the stream of text ---- */
-
-typedef struct csv_input csv_input;
-fz_status input_open(const char *location, const csv_options *o, mem *m, csv_input **out, fz_error *err);
-void input_close(csv_input *in);
-void input_attach(csv_input *in, job *j);
-/* Up to cap bytes of (decompressed) text; less than cap only at the end of input, where the
- * file is checked for having changed. */
-fz_status input_read(csv_input *in, void *dst, size_t cap, size_t *got, fz_error *err);
-/* From here on what is read of an input that can't seek is kept for input_rewind. */
-bool input_seekable(const csv_input *in);
-fz_status input_rewind(csv_input *in, fz_error *err);
-void input_stop_spooling(csv_input *in);
-const char *input_name(const csv_input *in);
-csv_compression input_compression(const csv_input *in);
-int64_t input_size(const csv_input *in);  /* of the file as it lies there, or -1 */
-bool input_is_file(const csv_input *in, const char *path); /* the same file */
+#include "format/text/fit.h"
 
 /* ---- the text's grammar ---- */
 
@@ -76,17 +51,6 @@ void text_split_exact(const char *t, size_t n, const dialect *d, text_split *out
 uint64_t text_lines(const char *t, size_t n);
 
 /* ---- columns ---- */
-
-/* Sets of types that a value fits. */
-enum { FIT_BOOL = 1, FIT_INT = 2, FIT_FLOAT = 4, FIT_DATE = 8, FIT_TIME = 16, FIT_STAMP = 32, FIT_STAMPTZ = 64, FIT_ALL = 127 };
-unsigned fit_value(str s);            /* 0: text only */
-type fit_type(unsigned fits);         /* the narrowest, T_STRING for 0 */
-/* The inferred type that holds the values of `t` and this one, which doesn't fit t. */
-type type_widen(type t, str s);
-/* The type that holds the values of two inferred types. */
-type type_join(type a, type b);
-/* Whether converting this number to double loses digits of it. */
-bool double_loses(str s, double v);
 
 typedef struct null_list {
     str *s;
@@ -139,7 +103,7 @@ struct csv_source {
     arena a;                 /* options, names */
     arena types_a;           /* schema, made anew by a restart */
     csv_options o;
-    csv_input *in;
+    text_input *in;
     blockpool *pool;
     const scan_ops *ops;
     dialect d;

@@ -7,7 +7,8 @@
  * a pipe polls, so that a cancelled job ends. At the end of a regular file its size and time of
  * change are compared with those at the start.
  */
-#include "format/csv/csv_int.h"
+#include "format/text/input.h"
+
 #include "io/io.h"
 
 #include <errno.h>
@@ -23,7 +24,7 @@
 #define POLL_MS 100
 #define READ_MAX ((size_t)1 << 30)
 
-struct csv_input {
+struct text_input {
     mem *m;
     char *name;
     size_t name_size;
@@ -32,7 +33,7 @@ struct csv_input {
     off_t start;              /* where in the file the input starts */
     struct stat st;
     job *j;
-    csv_compression comp;
+    text_compression comp;
     /* raw bytes of compressed input, and the first bytes of any, which were read to see what it is */
     uint8_t *raw;
     size_t raw_at, raw_n;
@@ -50,13 +51,13 @@ struct csv_input {
     const char *temp_dir;
 };
 
-const char *input_name(const csv_input *in) { return in->name; }
-csv_compression input_compression(const csv_input *in) { return in->comp; }
-int64_t input_size(const csv_input *in) { return in->regular ? (int64_t)(in->st.st_size - in->start) : -1; }
+const char *input_name(const text_input *in) { return in->name; }
+text_compression input_compression(const text_input *in) { return in->comp; }
+int64_t input_size(const text_input *in) { return in->regular ? (int64_t)(in->st.st_size - in->start) : -1; }
 
-bool input_seekable(const csv_input *in) { return in->seekable || (in->spooling && !in->spool_lost); }
+bool input_seekable(const text_input *in) { return in->seekable || (in->spooling && !in->spool_lost); }
 
-bool input_is_file(const csv_input *in, const char *path)
+bool input_is_file(const text_input *in, const char *path)
 {
     struct stat st;
     return stat(path, &st) == 0 && st.st_dev == in->st.st_dev && st.st_ino == in->st.st_ino;
@@ -64,7 +65,7 @@ bool input_is_file(const csv_input *in, const char *path)
 
 /* ---- raw bytes ---- */
 
-static fz_status spool_open(csv_input *in, fz_error *err)
+static fz_status spool_open(text_input *in, fz_error *err)
 {
     const char *dir = in->temp_dir && *in->temp_dir ? in->temp_dir : getenv("TMPDIR");
     if (!dir || !*dir)
@@ -88,7 +89,7 @@ static fz_status spool_open(csv_input *in, fz_error *err)
     return st;
 }
 
-void input_stop_spooling(csv_input *in)
+void input_stop_spooling(text_input *in)
 {
     in->spooling = false;
     if (in->spool_fd >= 0 && in->spool_at >= in->spool_n) {
@@ -98,7 +99,7 @@ void input_stop_spooling(csv_input *in)
     }
 }
 
-static fz_status spool_write(csv_input *in, const char *p, size_t n, fz_error *err)
+static fz_status spool_write(text_input *in, const char *p, size_t n, fz_error *err)
 {
     if (in->spool_limit > 0 && in->spool_n + n > (uint64_t)in->spool_limit) {
         in->spool_lost = true;
@@ -122,7 +123,7 @@ static fz_status spool_write(csv_input *in, const char *p, size_t n, fz_error *e
     return FZ_OK;
 }
 
-static fz_status raw_wait(csv_input *in, fz_error *err)
+static fz_status raw_wait(text_input *in, fz_error *err)
 {
     while (!in->regular) {
         if (in->j && job_stopped(in->j))
@@ -136,7 +137,7 @@ static fz_status raw_wait(csv_input *in, fz_error *err)
 }
 
 /* One read of at most cap bytes; *got 0: the end. */
-static fz_status raw_read(csv_input *in, void *dst, size_t cap, size_t *got, fz_error *err)
+static fz_status raw_read(text_input *in, void *dst, size_t cap, size_t *got, fz_error *err)
 {
     *got = 0;
     if (cap > READ_MAX)
@@ -173,7 +174,7 @@ static fz_status raw_read(csv_input *in, void *dst, size_t cap, size_t *got, fz_
     return FZ_OK;
 }
 
-static fz_status changed_check(csv_input *in, fz_error *err)
+static fz_status changed_check(text_input *in, fz_error *err)
 {
     struct stat now;
     if (!in->regular)
@@ -193,7 +194,7 @@ static fz_status changed_check(csv_input *in, fz_error *err)
 }
 
 /* More raw bytes into the (consumed) raw buffer. */
-static fz_status raw_fill(csv_input *in, fz_error *err)
+static fz_status raw_fill(text_input *in, fz_error *err)
 {
     in->raw_at = 0;
     TRY(raw_read(in, in->raw, RAW_BYTES, &in->raw_n, err));
@@ -203,7 +204,7 @@ static fz_status raw_fill(csv_input *in, fz_error *err)
 
 /* ---- decompression ---- */
 
-static fz_status broken(csv_input *in, fz_error *err, const char *what, const char *detail)
+static fz_status broken(text_input *in, fz_error *err, const char *what, const char *detail)
 {
     error_set(err, FZ_DATA, "%s data is broken: %s", what, detail);
     error_where(err, in->name);
@@ -220,7 +221,7 @@ static bool only_zeros(const uint8_t *p, size_t n)
     return true;
 }
 
-static fz_status read_gzip(csv_input *in, uint8_t *dst, size_t cap, size_t *got, fz_error *err)
+static fz_status read_gzip(text_input *in, uint8_t *dst, size_t cap, size_t *got, fz_error *err)
 {
     size_t n = 0;
     while (n < cap) {
@@ -262,7 +263,7 @@ static fz_status read_gzip(csv_input *in, uint8_t *dst, size_t cap, size_t *got,
     return FZ_OK;
 }
 
-static fz_status read_zstd(csv_input *in, uint8_t *dst, size_t cap, size_t *got, fz_error *err)
+static fz_status read_zstd(text_input *in, uint8_t *dst, size_t cap, size_t *got, fz_error *err)
 {
     if (!in->zs) {
         in->zs = ZSTD_createDStream();
@@ -289,7 +290,7 @@ static fz_status read_zstd(csv_input *in, uint8_t *dst, size_t cap, size_t *got,
     return FZ_OK;
 }
 
-static fz_status read_plain(csv_input *in, uint8_t *dst, size_t cap, size_t *got, fz_error *err)
+static fz_status read_plain(text_input *in, uint8_t *dst, size_t cap, size_t *got, fz_error *err)
 {
     size_t n = in->raw_n - in->raw_at;
     if (n > cap)
@@ -306,10 +307,10 @@ static fz_status read_plain(csv_input *in, uint8_t *dst, size_t cap, size_t *got
     return FZ_OK;
 }
 
-fz_status input_read(csv_input *in, void *dst, size_t cap, size_t *got, fz_error *err)
+fz_status input_read(text_input *in, void *dst, size_t cap, size_t *got, fz_error *err)
 {
-    fz_status st = in->comp == CSV_GZIP ? read_gzip(in, dst, cap, got, err)
-                 : in->comp == CSV_ZSTD ? read_zstd(in, dst, cap, got, err)
+    fz_status st = in->comp == TEXT_GZIP ? read_gzip(in, dst, cap, got, err)
+                 : in->comp == TEXT_ZSTD ? read_zstd(in, dst, cap, got, err)
                                         : read_plain(in, dst, cap, got, err);
     if (st == FZ_OK && *got < cap)
         st = changed_check(in, err);
@@ -318,7 +319,7 @@ fz_status input_read(csv_input *in, void *dst, size_t cap, size_t *got, fz_error
 
 /* ---- open, rewind, close ---- */
 
-static void codec_reset(csv_input *in)
+static void codec_reset(text_input *in)
 {
     if (in->z_on)
         inflateEnd(&in->z);
@@ -330,7 +331,7 @@ static void codec_reset(csv_input *in)
 }
 
 /* Fills the raw buffer and, unless it was given, sees from its first bytes what it is. */
-static fz_status first_bytes(csv_input *in, fz_error *err)
+static fz_status first_bytes(text_input *in, fz_error *err)
 {
     TRY(raw_fill(in, err));
     while (in->raw_n < 4 && !in->raw_eof) { /* a pipe may give them one by one */
@@ -341,22 +342,22 @@ static fz_status first_bytes(csv_input *in, fz_error *err)
     }
     if (in->raw_n)
         in->raw_eof = false;
-    if (in->comp != CSV_AUTO)
+    if (in->comp != TEXT_AUTO)
         return FZ_OK;
     const uint8_t *p = in->raw;
     uint32_t magic = 0;
     if (in->raw_n >= 4)
         magic = p[0] | (uint32_t)p[1] << 8 | (uint32_t)p[2] << 16 | (uint32_t)p[3] << 24;
     if (in->raw_n >= 2 && p[0] == 0x1f && p[1] == 0x8b)
-        in->comp = CSV_GZIP;
+        in->comp = TEXT_GZIP;
     else if (magic == 0xFD2FB528 || (magic & 0xFFFFFFF0) == 0x184D2A50)
-        in->comp = CSV_ZSTD;
+        in->comp = TEXT_ZSTD;
     else
-        in->comp = CSV_PLAIN;
+        in->comp = TEXT_PLAIN;
     return FZ_OK;
 }
 
-static fz_status file_open(csv_input *in, const char *location, fz_error *err)
+static fz_status file_open(text_input *in, const char *location, const char *format, fz_error *err)
 {
     in->seekable = in->regular = false;
     if (strcmp(location, "-") == 0) {
@@ -364,7 +365,7 @@ static fz_status file_open(csv_input *in, const char *location, fz_error *err)
     } else {
         const char *path = io_local_path(location);
         if (!path)
-            return error_set(err, FZ_UNSUPPORTED, "CSV can be read from local files only, not from \"%s\"", location);
+            return error_set(err, FZ_UNSUPPORTED, "%s can be read from local files only, not from \"%s\"", format, location);
         in->fd = open(path, O_RDONLY | O_CLOEXEC);
         if (in->fd < 0)
             return error_errno(err, errno, path, "can't open the file");
@@ -387,9 +388,9 @@ static fz_status file_open(csv_input *in, const char *location, fz_error *err)
     return FZ_OK;
 }
 
-fz_status input_open(const char *location, const csv_options *o, mem *m, csv_input **out, fz_error *err)
+fz_status input_open(const char *location, const text_input_options *o, mem *m, text_input **out, fz_error *err)
 {
-    csv_input *in = mem_zalloc(m, sizeof *in);
+    text_input *in = mem_zalloc(m, sizeof *in);
     if (!in)
         return error_nomem(err);
     in->m = m;
@@ -405,7 +406,7 @@ fz_status input_open(const char *location, const csv_options *o, mem *m, csv_inp
     fz_status st = in->name && in->raw ? FZ_OK : error_nomem(err);
     if (st == FZ_OK) {
         memcpy(in->name, name, in->name_size);
-        st = file_open(in, location, err);
+        st = file_open(in, location, o->format, err);
     }
     if (st == FZ_OK) {
         in->spooling = !in->seekable && o->spool_limit > 0;
@@ -421,7 +422,7 @@ fz_status input_open(const char *location, const csv_options *o, mem *m, csv_inp
     return FZ_OK;
 }
 
-void input_attach(csv_input *in, job *j)
+void input_attach(text_input *in, job *j)
 {
     in->j = j;
     if (!j)
@@ -431,7 +432,7 @@ void input_attach(csv_input *in, job *j)
     atomic_fetch_add_explicit(&j->prog.bytes_done, (int64_t)in->raw_read, memory_order_relaxed);
 }
 
-fz_status input_rewind(csv_input *in, fz_error *err)
+fz_status input_rewind(text_input *in, fz_error *err)
 {
     codec_reset(in);
     if (in->j)
@@ -454,7 +455,7 @@ fz_status input_rewind(csv_input *in, fz_error *err)
     return first_bytes(in, err);
 }
 
-void input_close(csv_input *in)
+void input_close(text_input *in)
 {
     if (!in)
         return;

@@ -6,7 +6,9 @@
  * and the last block came back. At most KEEP free blocks are kept; sizes are rounded up to
  * steps of an eighth, so that blocks of about one size fit each other's place.
  */
-#include "format/csv/csv_int.h"
+#include "base/blockpool.h"
+
+#include <pthread.h>
 
 #define KEEP 12
 #define HEAD 64
