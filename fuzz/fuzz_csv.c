@@ -33,7 +33,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     o.isa = (csv_isa)(data[1] % 5);
     o.skip_errors = data[2] & 1;
     o.strict = data[2] >> 1 & 1;
-    o.compression = CSV_PLAIN;
+    o.compression = TEXT_PLAIN;
     const char *t = (const char *)data + 4;
     size_t n = size - 4;
     outcome a, b;
@@ -57,13 +57,13 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
         csv_run(path, &o, 1, &b);
         same(&a, &b);
     } else { /* everything detected and inferred; also as compressed data */
-        o.compression = data[3] & 1 ? CSV_AUTO : data[3] & 2 ? CSV_GZIP : data[3] & 4 ? CSV_ZSTD : CSV_PLAIN;
+        o.compression = data[3] & 1 ? TEXT_AUTO : data[3] & 2 ? TEXT_GZIP : data[3] & 4 ? TEXT_ZSTD : TEXT_PLAIN;
         o.max_record_bytes = 100000;
         csv_run(path, &o, 1, &a);
         o.isa = CSV_ISA_SCALAR;
         o.block_bytes = 1 << 20;
         csv_run(path, &o, 1, &b);
-        if (a.st == FZ_OK || a.st != FZ_DATA || o.compression == CSV_PLAIN)
+        if (a.st == FZ_OK || a.st != FZ_DATA || o.compression == TEXT_PLAIN)
             same(&a, &b);
     }
     outcome_free(&a);
