@@ -5,6 +5,7 @@
 #include "arrow/type.h"
 
 #include "arrow/civil.h"
+#include "arrow/nested_int.h"
 #include "base/numtext.h"
 
 #include <math.h>
@@ -28,9 +29,9 @@ static const struct {
     [T_BINARY] = {"bytea", PHYS_STR},
     [T_UUID] = {"uuid", PHYS_STR},
     [T_FIXED] = {"fixed", PHYS_STR},
-    [T_STRUCT] = {"struct", PHYS_NONE},
-    [T_LIST] = {"list", PHYS_NONE},
-    [T_MAP] = {"map", PHYS_NONE},
+    [T_STRUCT] = {"struct", PHYS_NESTED},
+    [T_LIST] = {"list", PHYS_NESTED},
+    [T_MAP] = {"map", PHYS_NESTED},
 };
 
 phys type_phys(type t)
@@ -75,23 +76,49 @@ bool type_eq(type a, type b)
     return true;
 }
 
+/* A field's name as SQL reads it back. */
+static void field_name_add(str name, sbuf *out)
+{
+    bool plain = name.n > 0 && !(name.p[0] >= '0' && name.p[0] <= '9');
+    for (size_t i = 0; i < name.n && plain; i++)
+        plain = (name.p[i] >= 'a' && name.p[i] <= 'z') || (name.p[i] >= 'A' && name.p[i] <= 'Z') ||
+                (name.p[i] >= '0' && name.p[i] <= '9') || name.p[i] == '_';
+    if (plain) {
+        sbuf_str(out, name);
+        return;
+    }
+    sbuf_addc(out, '"');
+    for (size_t i = 0; i < name.n; i++) {
+        if (name.p[i] == '"')
+            sbuf_addc(out, '"');
+        sbuf_addc(out, name.p[i]);
+    }
+    sbuf_addc(out, '"');
+}
+
 void type_sql_name(type t, sbuf *out)
 {
+    const type_fields *m = type_is_nested(t) ? t.children : NULL;
+    if (t.id == T_LIST && m) {
+        type_sql_name(m->f[0].t, out);
+        sbuf_addz(out, "[]");
+        return;
+    }
     sbuf_addz(out, t.id < T_COUNT_ ? type_table[t.id].name : "?");
     if (t.id == T_DECIMAL)
         sbuf_printf(out, "(%u,%u)", t.precision, t.scale);
     else if (t.id == T_FIXED)
         sbuf_printf(out, "(%u)", t.width);
-    else if (type_is_nested(t) && t.children) {
+    else if (m) {
         sbuf_addc(out, '(');
-        for (uint32_t i = 0; i < t.children->n; i++) {
+        for (uint32_t i = 0; i < m->n; i++) {
             if (i)
                 sbuf_addz(out, ", ");
             if (t.id == T_STRUCT) {
-                sbuf_str(out, t.children->f[i].name);
+                field_name_add(m->f[i].name, out);
                 sbuf_addc(out, ' ');
             }
-            type_sql_name(t.children->f[i].t, out);
+            type_sql_name(m->f[i].t, out);
         }
         sbuf_addc(out, ')');
     }
@@ -145,6 +172,8 @@ int datum_cmp(const datum *a, const datum *b)
         return f64_cmp(a->f64, b->f64);
     case PHYS_STR:
         return str_cmp(a->s, b->s);
+    case PHYS_NESTED:
+        return nested_cmp(a, b);
     case PHYS_NONE:
         break;
     }
@@ -262,6 +291,11 @@ void datum_text(const datum *d, sbuf *out)
         return;
     case T_UUID:
         uuid_text(d->s, out);
+        return;
+    case T_STRUCT:
+    case T_LIST:
+    case T_MAP:
+        nested_text(d, out);
         return;
     }
     sbuf_add(out, tmp, n);

@@ -2,10 +2,10 @@
  * vector.c: see vector.h.
  *
  * What a batch that is `stable` must keep in refcounted buffers is what can be large: the data
- * of FLAT and DICT vectors, dictionaries' values and the bytes of text. Structures, bitmaps,
+ * of FLAT and DICT vectors (a list's offsets too), dictionaries' values and the bytes of text. Structures, bitmaps,
  * run ends, constants and the selection may lie in the batch's arena: batch_hold copies them.
  */
-#include "arrow/vector.h"
+#include "arrow/nested_int.h"
 
 /* ---- batches ---- */
 
@@ -68,17 +68,11 @@ void batch_move(batch *dst, batch *src)
 
 /* ---- allocation ---- */
 
-static fz_status type_refuse(type t, fz_error *err)
-{
-    return error_set(err, FZ_UNSUPPORTED, "columns of type %s aren't supported",
-                     t.id == T_STRUCT ? "struct" : t.id == T_LIST ? "list" : "map");
-}
-
 fz_status vec_alloc(vec *v, type t, uint32_t len, arena *a, fz_error *err)
 {
-    if (type_is_nested(t))
-        return type_refuse(t, err);
     *v = (vec){.t = t, .enc = VEC_FLAT, .len = len};
+    if (type_is_nested(t))
+        return nested_alloc(v, len, a, err);
     v->data = arena_alloc(a, (size_t)phys_size(type_phys(t)) * len);
     return v->data ? FZ_OK : error_nomem(err);
 }
@@ -94,6 +88,8 @@ uint64_t *bitmap_alloc(arena *a, uint32_t len, bool ones)
 
 fz_status vec_const(vec *v, const datum *d, uint32_t len, arena *a, fz_error *err)
 {
+    if (type_is_nested(d->t))
+        return nested_const(v, d, len, a, err);
     TRY(vec_alloc(v, d->t, 1, a, err));
     v->enc = VEC_CONST;
     v->len = len;
@@ -132,6 +128,7 @@ fz_status vec_const(vec *v, const datum *d, uint32_t len, arena *a, fz_error *er
         break;
     }
     case PHYS_NONE:
+    case PHYS_NESTED:
         return error_set(err, FZ_INTERNAL, "a constant without type must be null");
     }
     return FZ_OK;
@@ -177,6 +174,11 @@ static const vec *value_find(const vec *v, uint32_t *row)
     return v;
 }
 
+uint32_t value_position(const vec *v, uint32_t row)
+{
+    return value_find(v, &row) ? row : UINT32_MAX;
+}
+
 bool vec_is_null(const vec *v, uint32_t row)
 {
     return !value_find(v, &row);
@@ -210,6 +212,10 @@ datum vec_datum(const vec *v, uint32_t row)
         break;
     case PHYS_STR:
         d.s = strview_str(&((const strview *)v->data)[row]);
+        break;
+    case PHYS_NESTED:
+        d.nested.v = v;
+        d.nested.row = row;
         break;
     case PHYS_NONE:
         break;
@@ -427,6 +433,8 @@ fz_status vec_gather(vec *dst, const vec *src, const uint16_t *sel, uint32_t n, 
     vec out;
     if (!sel && n > src->len)
         n = src->len;
+    if (type_is_nested(src->t))
+        return nested_gather(dst, src, sel, n, copy_bytes, a, err);
     TRY(vec_alloc(&out, src->t, n, a, err));
     phys p = type_phys(src->t);
     uint32_t size = phys_size(p);
@@ -495,7 +503,10 @@ fz_status vec_slice(vec *dst, const vec *src, uint32_t from, uint32_t n, arena *
         TRY(slice_rle(&out, src, from, n, a, err));
     } else if (src->enc != VEC_CONST) {
         uint32_t size = src->enc == VEC_DICT ? 4 : phys_size(type_phys(src->t));
-        out.data = src->data ? (char *)src->data + (size_t)from * size : NULL;
+        if (type_is_nested(src->t))
+            TRY(nested_slice(&out, src, from, n, a, err));
+        else
+            out.data = src->data ? (char *)src->data + (size_t)from * size : NULL;
         if (src->valid && from && !(out.valid = bitmap_gather(src->valid, NULL, from, n, a)))
             return error_nomem(err);
     }
@@ -530,6 +541,13 @@ static fz_status vec_share(vec *dst, const vec *src, arena *a, fz_error *err)
         if (!(dst->values = ARENA_NEW(a, vec)))
             return error_nomem(err);
         return vec_share(dst->values, src->values, a, err); /* FLAT: one level */
+    }
+    if (src->kids) {
+        uint32_t n = src->t.children->n;
+        if (!(dst->kids = ARENA_ARRAY(a, vec, n)))
+            return error_nomem(err);
+        for (uint32_t i = 0; i < n; i++)
+            TRY(vec_share(&dst->kids[i], &src->kids[i], a, err));
     }
     return FZ_OK;
 }

@@ -24,7 +24,8 @@
  * where rows is len for FLAT and 1 for CONST. Kids have any encoding and any length: BATCH_ROWS and
  * 16-bit selections bound top-level rows only. A member under a null parent is unspecified but
  * initialised, valid or not; so is the range of a null list (offsets stay ascending). A map's
- * keys aren't null. A CONST null has neither data nor kids.
+ * keys aren't null. A CONST null has neither data nor kids. A kid is a whole vector of its own: where its
+ * own bit is 1 its value can be read, also under a null parent and outside of all lists' ranges.
  *
  * A batch is a set of vectors of one length with an optional selection: `sel` lists, in
  * ascending order, the rows that count; values of rows that aren't selected may be anything.
@@ -91,7 +92,9 @@ fz_status batch_hold(batch *dst, const batch *src, fz_error *err);
 
 /* ---- vectors ---- */
 
-/* FLAT vector of len uninitialised values in the arena; valid = NULL. */
+/* FLAT vector of len uninitialised values in the arena; valid = NULL. A struct's members are
+ * allocated likewise, of len rows; a list or map has zeroed offsets, and members of their type with no
+ * rows and no data, which who fills it sets. */
 fz_status vec_alloc(vec *v, type t, uint32_t len, arena *a, fz_error *err);
 /* A zeroed (all null) or all-ones bitmap of len bits in the arena; NULL: no memory. */
 uint64_t *bitmap_alloc(arena *a, uint32_t len, bool ones);
@@ -100,6 +103,12 @@ fz_status vec_const(vec *v, const datum *d, uint32_t len, arena *a, fz_error *er
 /* The value of a row, whatever the encoding; strings point into the vector. */
 datum vec_datum(const vec *v, uint32_t row);
 bool vec_is_null(const vec *v, uint32_t row);
+/* Of a nested value (datum.nested): fields of a struct; elements, or entries, of a list or map; 0 of a
+ * null. */
+uint32_t nested_count(const datum *d);
+/* Member i of a value that isn't null: a struct's field, a list's element (k = 0), a map's key (k = 0) or
+ * value (k = 1). */
+datum nested_member(const datum *d, uint32_t i, uint32_t k);
 /* Whether any row can be null (false is certain). */
 bool vec_may_null(const vec *v);
 /* dst: FLAT vector of the rows sel[0..n) of src (all rows if sel is NULL, then n = src->len),
