@@ -273,3 +273,27 @@ static void bits_set(uint64_t *dst, size_t at, size_t n, uint64_t ones)
 
 void bits_fill(uint64_t *dst, size_t at, size_t n) { bits_set(dst, at, n, ~0ull); }
 void bits_clear(uint64_t *dst, size_t at, size_t n) { bits_set(dst, at, n, 0); }
+
+/* Rare: a bit at a time would do; whole bytes are as short. */
+size_t bitunpack_msb(const uint8_t *src, size_t bytes, uint64_t first, unsigned width, uint32_t *dst, size_t n)
+{
+    if (width == 0) {
+        for (size_t i = 0; i < n; i++)
+            dst[i] = 0;
+        return n;
+    }
+    uint64_t there = (uint64_t)bytes * 8 / width;
+    n = first >= there ? 0 : there - first < n ? (size_t)(there - first) : n;
+    uint64_t bit = first * width;
+    for (size_t i = 0; i < n; i++) {
+        uint64_t v = 0;
+        for (unsigned left = width; left;) {
+            unsigned in = (unsigned)(bit & 7), k = 8 - in < left ? 8 - in : left;
+            v = v << k | (src[bit >> 3] >> (8 - in - k) & ((1u << k) - 1));
+            bit += k;
+            left -= k;
+        }
+        dst[i] = (uint32_t)v;
+    }
+    return n;
+}
