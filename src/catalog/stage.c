@@ -4,10 +4,32 @@
 #include "catalog/stage.h"
 
 #include "base/fault.h"
+#include "codec/compress.h"
 #include "iceberg/update/layout.h"
 #include "io/io.h"
 
 #define NAME_MAX_BYTES 255 /* columns of PyIceberg's SqlCatalog */
+
+/* The text as gzip, in place of itself. */
+static fz_status gzip_text(mem *m, sbuf *text, fz_error *err)
+{
+    codec_ctx *ctx = codec_ctx_new(m);
+    size_t cap = codec_bound(CODEC_GZIP, text->n), n = 0;
+    sbuf out;
+    sbuf_init(&out, m);
+    if (!ctx || !sbuf_reserve(&out, cap)) {
+        codec_ctx_free(ctx);
+        sbuf_free(&out);
+        return error_nomem(err);
+    }
+    fz_status st = codec_compress(ctx, CODEC_GZIP, 0, text->p, text->n, out.p, cap, &n, err);
+    out.n = n;
+    codec_ctx_free(ctx);
+    sbuf_free(st ? &out : text);
+    if (!st)
+        *text = out;
+    return st;
+}
 
 /* Takes the reference to md. */
 static fz_status stage_write(mem *m, ib_ident id, ib_metadata *md, int64_t version, stage *out, fz_error *err)
@@ -33,6 +55,8 @@ static fz_status stage_write(mem *m, ib_ident id, ib_metadata *md, int64_t versi
         st = error_nomem(err);
         goto out;
     }
+    if (ib_metadata_gzip(out->t->md))
+        TRY_GOTO(gzip_text(m, &text, err));
     TRY_GOTO(fault_point("catalog.metadata.write", err));
     st = io_write_all(location, m, text.p, text.n, err);
 out:

@@ -436,3 +436,11 @@ const ib_snapshot *ib_current_snapshot(const ib_metadata *md)
 {
     return md->current_snapshot_id < 0 ? NULL : ib_snapshot_by_id(md, md->current_snapshot_id);
 }
+
+const ib_ref *ib_ref_by_name(const ib_metadata *md, str name)
+{
+    for (uint32_t i = 0; i < md->n_refs; i++)
+        if (str_eq(md->refs_list[i].name, name))
+            return &md->refs_list[i];
+    return NULL;
+}

@@ -121,6 +121,7 @@ const ib_partition_spec *ib_spec_by_id(const ib_metadata *md, int32_t id);
 const ib_sort_order *ib_order_by_id(const ib_metadata *md, int32_t id);
 const ib_snapshot *ib_snapshot_by_id(const ib_metadata *md, int64_t id);
 const ib_snapshot *ib_current_snapshot(const ib_metadata *md); /* NULL: empty table */
+const ib_ref *ib_ref_by_name(const ib_metadata *md, str name); /* a branch or tag; exact */
 /* A field anywhere in the schema, by id; NULL: none. */
 const type_field *ib_field_by_id(const ib_schema *s, int32_t id);
 const type_field *ib_field_by_name(const ib_schema *s, str name); /* top level, exact */

@@ -356,18 +356,20 @@ static void log_prune(applier *x, const ib_update *u)
     x->log_base = x->log_base > keep ? x->log_base - keep : 0;
 }
 
-/* `json`, an array of statistics files, without those of removed snapshots; empty if none is left. */
-static fz_status statistics_prune(applier *x, const ib_update *u, str *json)
+/* `json`, an array of statistics files, without those of the snapshots in u->ids, and with the object `more` (or empty) at
+ * its end; empty if none is left. */
+static fz_status statistics_change(applier *x, const ib_update *u, str more, str *json)
 {
-    if (!json->n)
+    if (!json->n && !more.n)
         return FZ_OK;
-    json_doc d;
-    TRY(json_parse(&d, json->p, json->n, NULL, x->m, x->err));
+    json_doc d = {0};
+    if (json->n)
+        TRY(json_parse(&d, json->p, json->n, NULL, x->m, x->err));
     sbuf b;
     sbuf_init(&b, x->m);
     json_writer w = json_writer_on(&b);
-    const json_node *root = json_root(&d), *e = root + 1;
-    uint32_t left = 0, n = root->type == JSON_ARRAY ? root->n : 0;
+    const json_node *root = json->n ? json_root(&d) : NULL, *e = root ? root + 1 : NULL;
+    uint32_t left = 0, n = root && root->type == JSON_ARRAY ? root->n : 0;
     jw_begin(&w, '[');
     for (uint32_t i = 0; i < n; i++, e = json_next(e)) {
         const json_node *v = json_get(&d, e, "snapshot-id");
@@ -377,15 +379,61 @@ static fz_status statistics_prune(applier *x, const ib_update *u, str *json)
         jw_raw(&w, json_raw(&d, e));
         left++;
     }
+    if (more.n)
+        jw_raw(&w, more);
     jw_end(&w, ']');
     json_free(&d);
     bool ok = !b.failed;
-    if (ok && left < n) {
-        *json = (str){b.p, left ? b.n : 0};
+    if (ok && (left < n || more.n)) {
+        *json = (str){b.p, left || more.n ? b.n : 0};
         ok = str_copy(&x->md->mem, *json, json);
     }
     sbuf_free(&b);
     return ok ? FZ_OK : error_nomem(x->err);
+}
+
+/* Puts a statistics file in the place of the snapshot's present one. */
+static fz_status statistics_set(applier *x, const ib_update *u, str *json)
+{
+    json_doc d;
+    int64_t id;
+    if (!ib_snapshot_by_id(x->md, u->id))
+        return invalid(x, "statistics are for snapshot %lld, which doesn't exist", u->id);
+    TRY(json_parse(&d, u->text.p, u->text.n, NULL, x->m, x->err));
+    const json_node *v = json_get(&d, json_root(&d), "snapshot-id");
+    bool fits = v && json_i64(&d, v, &id, NULL) == FZ_OK && id == u->id;
+    json_free(&d);
+    if (!fits)
+        return error_set(x->err, FZ_INVALID, "a statistics file is of another snapshot than it is set for");
+    ib_update old = {.n_ids = 1, .ids = &u->id};
+    return statistics_change(x, &old, u->text, json);
+}
+
+/* Schemas and specs that nothing needs: not the current one. */
+static fz_status schemas_remove(applier *x, const ib_update *u)
+{
+    ib_metadata *md = x->md;
+    uint32_t n = 0;
+    if (is_removed(u, md->current_schema_id))
+        return invalid(x, "schema %lld is the current one", md->current_schema_id);
+    for (uint32_t i = 0; i < md->n_schemas; i++)
+        if (!is_removed(u, x->schemas[i].schema_id))
+            x->schemas[n++] = x->schemas[i];
+    md->n_schemas = n;
+    return FZ_OK;
+}
+
+static fz_status specs_remove(applier *x, const ib_update *u)
+{
+    ib_metadata *md = x->md;
+    uint32_t n = 0;
+    if (is_removed(u, md->default_spec_id))
+        return invalid(x, "partition spec %lld is the current one", md->default_spec_id);
+    for (uint32_t i = 0; i < md->n_specs; i++)
+        if (!is_removed(u, x->specs[i].spec_id))
+            x->specs[n++] = x->specs[i];
+    md->n_specs = n;
+    return FZ_OK;
 }
 
 static fz_status snapshots_remove(applier *x, const ib_update *u)
@@ -406,8 +454,8 @@ static fz_status snapshots_remove(applier *x, const ib_update *u)
         if (is_removed(u, x->refs[i].snapshot_id))
             ref_remove_at(x, i);
     log_prune(x, u);
-    TRY(statistics_prune(x, u, &md->statistics_json));
-    return statistics_prune(x, u, &md->partition_statistics_json);
+    TRY(statistics_change(x, u, (str){0}, &md->statistics_json));
+    return statistics_change(x, u, (str){0}, &md->partition_statistics_json);
 }
 
 /* ---- properties and the rest ---- */
@@ -498,6 +546,12 @@ static fz_status update_apply(applier *x, const ib_update *u)
         for (uint32_t i = 0; i < u->props.n; i++)
             prop_remove(x, u->props.kv[i].key);
         return FZ_OK;
+    case IB_SET_STATISTICS: return statistics_set(x, u, &x->md->statistics_json);
+    case IB_SET_PARTITION_STATISTICS: return statistics_set(x, u, &x->md->partition_statistics_json);
+    case IB_REMOVE_STATISTICS: return statistics_change(x, u, (str){0}, &x->md->statistics_json);
+    case IB_REMOVE_PARTITION_STATISTICS: return statistics_change(x, u, (str){0}, &x->md->partition_statistics_json);
+    case IB_REMOVE_SCHEMAS: return schemas_remove(x, u);
+    case IB_REMOVE_SPECS: return specs_remove(x, u);
     }
     return error_set(x->err, FZ_UNSUPPORTED, "a table update of unknown kind %d", (int)u->kind);
 }
@@ -520,7 +574,8 @@ static growth growth_of(uint32_t n, const ib_update *u)
         case IB_SET_PROPERTIES: g.props += u[i].props.n; break;
         case IB_ADD_SNAPSHOT: g.snapshots++; snap = true; break;
         case IB_SET_SNAPSHOT_REF: g.refs++; snap = true; break;
-        case IB_REMOVE_SNAPSHOTS: case IB_REMOVE_SNAPSHOT_REF: snap = true; break;
+        case IB_REMOVE_SNAPSHOTS: case IB_REMOVE_SNAPSHOT_REF: case IB_SET_STATISTICS: case IB_REMOVE_STATISTICS:
+        case IB_SET_PARTITION_STATISTICS: case IB_REMOVE_PARTITION_STATISTICS: snap = true; break;
         default: break;
         }
         g.slow |= !snap;

@@ -4,66 +4,16 @@
  *
  * The table's queue is held over all attempts: committers on this machine then don't meet, and a conflict
  * comes from elsewhere. It is waited for a limited time: somebody who holds it and doesn't move (a stopped process) must
- * not stop the others, and correctness doesn't need it. Between attempts it waits a random time up to a bound that doubles from
- * commit.retry.min-wait-ms to commit.retry.max-wait-ms.
+ * not stop the others, and correctness doesn't need it. Between attempts it waits (retry.c).
  */
 #include "base/fault.h"
 #include "iceberg/update/layout.h"
+#include "iceberg/update/retry_int.h"
 #include "iceberg/update/snapshot.h"
-
-#include <time.h>
-
-#define QUEUE_WAIT_MS 10000
-
-typedef struct retry {
-    int64_t min_wait_ms, max_wait_ms, total_ms, max_retries; /* max_retries -1: no limit */
-    int64_t began_ms;
-    uint32_t failed;
-} retry;
-
-static int64_t clock_ms(void)
-{
-    struct timespec t;
-    clock_gettime(CLOCK_MONOTONIC, &t);
-    return (int64_t)t.tv_sec * 1000 + t.tv_nsec / 1000000;
-}
-
-static fz_status retry_init(retry *r, const ib_props *props, fz_error *err)
-{
-    *r = (retry){.began_ms = clock_ms()};
-    TRY(ib_prop_i64(props, "commit.retry.min-wait-ms", 100, &r->min_wait_ms, err));
-    TRY(ib_prop_i64(props, "commit.retry.max-wait-ms", 60 * 1000, &r->max_wait_ms, err));
-    TRY(ib_prop_i64(props, "commit.retry.total-timeout-ms", 30 * 60 * 1000, &r->total_ms, err));
-    return ib_prop_i64(props, "commit.retry.num-retries", -1, &r->max_retries, err);
-}
 
 static bool stopped(const ib_write *w)
 {
     return w->j && job_stopped(w->j);
-}
-
-/* Waits before the next attempt; false when there is to be none. */
-static bool retry_wait(retry *r, const ib_write *w)
-{
-    uint32_t tries = r->failed++;
-    if (r->max_retries >= 0 && tries >= r->max_retries)
-        return false;
-    int64_t bound = r->min_wait_ms > 0 ? r->min_wait_ms : 1;
-    for (uint32_t i = 0; i < tries && bound < r->max_wait_ms; i++)
-        bound *= 2;
-    if (bound > r->max_wait_ms)
-        bound = r->max_wait_ms > 0 ? r->max_wait_ms : 1;
-    uint64_t random = 0;
-    if (ib_random(&random, sizeof random, NULL) != FZ_OK)
-        random = (uint64_t)clock_ms();
-    int64_t end = clock_ms() + (int64_t)(random % (uint64_t)bound);
-    if (end - r->began_ms >= r->total_ms)
-        return false;
-    for (int64_t left; (left = end - clock_ms()) > 0 && !stopped(w);) {
-        struct timespec nap = {.tv_nsec = (left < 20 ? left : 20) * 1000000};
-        nanosleep(&nap, NULL);
-    }
-    return !stopped(w);
 }
 
 /* ---- new columns ---- */
@@ -175,11 +125,10 @@ static fz_status commit_loop(ib_catalog *c, ib_ident id, const ib_metadata *base
             st = FZ_OK;
         if (!lost)
             return st;
-        if (!retry_wait(r, w)) {
+        if (!retry_wait(r, w->j)) {
             if (stopped(w))
                 return error_set(err, FZ_CANCELLED, "cancelled");
-            error_hint(err, "gave up after %u attempts; commit.retry.total-timeout-ms and commit.retry.num-retries "
-                       "are properties of the table", r->failed);
+            retry_gave_up(r, err);
             return st;
         }
     }
@@ -202,7 +151,7 @@ fz_status ib_write_commit(ib_catalog *c, ib_ident id, ib_table *base, const ib_w
     ib_table *head = ib_table_ref(base);
     fz_status st = FZ_OK;
     if (c->ops->queue_lock)
-        st = c->ops->queue_lock(c, id, r.total_ms < QUEUE_WAIT_MS ? r.total_ms : QUEUE_WAIT_MS, &token, err);
+        st = c->ops->queue_lock(c, id, retry_queue_ms(&r), &token, err);
     if (st == FZ_OK || st == FZ_BUSY) {
         st = commit_loop(c, id, base->md, w, p, &r, &head, err);
         if (token)

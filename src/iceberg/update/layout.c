@@ -5,6 +5,7 @@
 #include "iceberg/transform/transform.h"
 
 #include <errno.h>
+#include <stdio.h>
 #include <sys/random.h>
 
 fz_status ib_random(void *p, size_t n, fz_error *err)
@@ -46,19 +47,80 @@ fz_status ib_snapshot_id_new(const ib_metadata *md, int64_t *out, fz_error *err)
     return FZ_OK;
 }
 
-/* Appends the folder that `property` names, else <location>/<sub>, without a trailing slash. */
-static void put_folder(const ib_metadata *md, const char *property, const char *sub, sbuf *b)
+static str without_slash(str dir)
 {
-    str own = ib_prop(&md->properties, property);
-    str dir = own.n ? own : md->location;
     while (dir.n > 1 && dir.p[dir.n - 1] == '/')
         dir.n--;
-    sbuf_str(b, dir);
+    return dir;
+}
+
+/* Appends the folder that one of the properties names, else <location>/<sub>, with a trailing slash. */
+static void put_folder(const ib_metadata *md, uint32_t n, const char *const *properties, const char *sub, sbuf *b)
+{
+    str own = {0};
+    for (uint32_t i = 0; i < n && !own.n; i++)
+        own = ib_prop(&md->properties, properties[i]);
+    sbuf_str(b, without_slash(own.n ? own : md->location));
     if (!own.n) {
         sbuf_addc(b, '/');
         sbuf_addz(b, sub);
     }
     sbuf_addc(b, '/');
+}
+
+static void put_metadata_folder(const ib_metadata *md, sbuf *b)
+{
+    static const char *const property[] = {"write.metadata.path"};
+    put_folder(md, 1, property, "metadata", b);
+}
+
+static bool flag(const ib_metadata *md, const char *property, bool def)
+{
+    bool on;
+    return ib_prop_bool(&md->properties, property, def, &on, NULL) == FZ_OK ? on : def;
+}
+
+/* The last two parts of the location, with a slash behind: what a table's files are told apart by outside of it. */
+static void put_context(str location, sbuf *b)
+{
+    size_t from = location.n, slashes = 0;
+    while (from > 0 && !(location.p[from - 1] == '/' && ++slashes == 2))
+        from--;
+    sbuf_add(b, location.p + from, location.n - from);
+    sbuf_addc(b, '/');
+}
+
+#define HASH_BITS 20 /* as folders of 4, 4, 4 and 8 */
+
+static char *object_location(const ib_metadata *md, str partition_path, const char *file, arena *a)
+{
+    static const char *const properties[] = {"write.data.path", "write.object-storage.path", "write.folder-storage.path"};
+    bool partitioned = flag(md, "write.object-storage.partitioned-paths", true);
+    sbuf b, name;
+    sbuf_init(&b, a->m);
+    sbuf_init(&name, a->m);
+    if (partitioned && partition_path.n) {
+        sbuf_str(&name, partition_path);
+        sbuf_addc(&name, '/');
+    }
+    sbuf_addz(&name, file);
+    put_folder(md, 3, properties, "data", &b);
+    bool inside = !b.failed && str_starts((str){b.p, b.n}, md->location);
+    uint32_t hash = name.failed ? 0 : ib_murmur3_32(name.p, name.n);
+    for (int i = 0; i < HASH_BITS; i++) {
+        if (i == 4 || i == 8 || i == 12)
+            sbuf_addc(&b, '/');
+        sbuf_addc(&b, hash >> (HASH_BITS - 1 - i) & 1 ? '1' : '0');
+    }
+    sbuf_addc(&b, !inside || partitioned ? '/' : '-');
+    if (!inside)
+        put_context(md->location, &b);
+    sbuf_add(&b, name.p, name.n);
+    b.failed |= name.failed;
+    sbuf_free(&name);
+    char *s = b.failed ? NULL : arena_strndup(a, b.p, b.n);
+    sbuf_free(&b);
+    return s;
 }
 
 static char *finish(sbuf *b, arena *a)
@@ -70,14 +132,19 @@ static char *finish(sbuf *b, arena *a)
 
 char *ib_data_location(const ib_metadata *md, str partition_path, uint32_t task, uint32_t n, const char *uuid, arena *a)
 {
+    static const char *const properties[] = {"write.data.path", "write.folder-storage.path"};
+    char file[80];
+    snprintf(file, sizeof file, "%05u-%u-%s.parquet", task, n, uuid);
+    if (flag(md, "write.object-storage.enabled", false))
+        return object_location(md, partition_path, file, a);
     sbuf b;
     sbuf_init(&b, a->m);
-    put_folder(md, "write.data.path", "data", &b);
+    put_folder(md, 2, properties, "data", &b);
     if (partition_path.n) {
         sbuf_str(&b, partition_path);
         sbuf_addc(&b, '/');
     }
-    sbuf_printf(&b, "%05u-%u-%s.parquet", task, n, uuid);
+    sbuf_addz(&b, file);
     return finish(&b, a);
 }
 
@@ -85,7 +152,7 @@ char *ib_manifest_location(const ib_metadata *md, const char *uuid, uint32_t n, 
 {
     sbuf b;
     sbuf_init(&b, a->m);
-    put_folder(md, "write.metadata.path", "metadata", &b);
+    put_metadata_folder(md, &b);
     sbuf_printf(&b, "%s-m%u.avro", uuid, n);
     return finish(&b, a);
 }
@@ -94,17 +161,22 @@ char *ib_list_location(const ib_metadata *md, int64_t snapshot_id, uint32_t atte
 {
     sbuf b;
     sbuf_init(&b, a->m);
-    put_folder(md, "write.metadata.path", "metadata", &b);
+    put_metadata_folder(md, &b);
     sbuf_printf(&b, "snap-%lld-%u-%s.avro", (long long)snapshot_id, attempt, uuid);
     return finish(&b, a);
+}
+
+bool ib_metadata_gzip(const ib_metadata *md)
+{
+    return str_ieq(ib_prop(&md->properties, "write.metadata.compression-codec"), STR("gzip"));
 }
 
 char *ib_metadata_location(const ib_metadata *md, uint32_t version, const char *uuid, arena *a)
 {
     sbuf b;
     sbuf_init(&b, a->m);
-    put_folder(md, "write.metadata.path", "metadata", &b);
-    sbuf_printf(&b, "%05u-%s.metadata.json", version, uuid);
+    put_metadata_folder(md, &b);
+    sbuf_printf(&b, "%05u-%s%s.metadata.json", version, uuid, ib_metadata_gzip(md) ? ".gz" : "");
     return finish(&b, a);
 }
 

@@ -4,10 +4,15 @@
  *   data      <data path>/[<partition path>/]<task, five digits>-<n>-<uuid>.parquet
  *   manifest  <metadata path>/<uuid>-m<n>.avro
  *   list      <metadata path>/snap-<snapshot id>-<attempt>-<uuid>.avro
- *   metadata  <metadata path>/<version, five digits>-<uuid>.metadata.json
+ *   metadata  <metadata path>/<version, five digits>-<uuid>[.gz].metadata.json
  *
  * The data path is the property write.data.path, else <location>/data; the metadata path is
  * write.metadata.path, else <location>/metadata. Nothing is percent-decoded.
+ *
+ * With write.object-storage.enabled data files go to folders named by a hash of their path, as Java names them, so that an object
+ * store spreads them: <data path>/0101/0110/1001/10110010/[<db>/<table>/][<partition path>/]<file>, where <db>/<table> are the last two
+ * parts of the table's location and stand there only if the data path lies outside of it; without partition paths
+ * (write.object-storage.partitioned-paths=false) the last part of the hash is put before the file's name with a dash.
  */
 #ifndef ICEBERG_LAYOUT_H
 #define ICEBERG_LAYOUT_H
@@ -27,6 +32,8 @@ char *ib_data_location(const ib_metadata *md, str partition_path, uint32_t task,
                        arena *a);
 char *ib_manifest_location(const ib_metadata *md, const char *uuid, uint32_t n, arena *a);
 char *ib_list_location(const ib_metadata *md, int64_t snapshot_id, uint32_t attempt, const char *uuid, arena *a);
+/* Whether metadata files are compressed (write.metadata.compression-codec is gzip). */
+bool ib_metadata_gzip(const ib_metadata *md);
 char *ib_metadata_location(const ib_metadata *md, uint32_t version, const char *uuid, arena *a);
 /* The version in such a metadata location ("…/00012-<uuid>.metadata.json" gives 12, "v12.metadata.json" too); -1:
  * it has none. */

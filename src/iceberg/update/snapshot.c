@@ -305,8 +305,25 @@ static const char *operation_name(const ib_write *w, const summary *s)
     return w->op == IB_APPEND || (!removes && w->n_files) ? "append" : w->n_files ? "overwrite" : "delete";
 }
 
+static str branch_of(const ib_write *w)
+{
+    return w->branch.n ? w->branch : STR("main");
+}
+
+/* The branch that is committed to; *out NULL: main, which has no snapshot yet. */
+static fz_status find_branch(const ib_producer *p, const ib_metadata *md, const ib_ref **out, fz_error *err)
+{
+    str name = branch_of(p->w);
+    *out = ib_ref_by_name(md, name);
+    if (*out && (*out)->is_tag)
+        return error_set(err, FZ_INVALID, "\"" STR_FMT "\" is a tag: rows can be written to branches alone", STR_ARG(name));
+    if (!*out && p->w->branch.n && !str_eqz(name, "main"))
+        return error_set(err, FZ_NOT_FOUND, "the table has no branch \"" STR_FMT "\"", STR_ARG(name));
+    return FZ_OK;
+}
+
 /* The snapshot, and the commit's requirements and updates. */
-static fz_status describe(ib_producer *p, const ib_metadata *md, const ib_snapshot *parent, const summary *s,
+static fz_status describe(ib_producer *p, const ib_metadata *md, const ib_ref *branch, const ib_snapshot *parent, const summary *s,
                           fz_error *err)
 {
     p->snapshot = (ib_snapshot){.snapshot_id = p->snapshot_id, .parent_id = parent ? parent->snapshot_id : -1,
@@ -317,12 +334,15 @@ static fz_status describe(ib_producer *p, const ib_metadata *md, const ib_snapsh
     TRY(summary_props(s, md, operation_name(p->w, s), &p->w->summary, parent ? &parent->summary : NULL, &p->attempt,
                       &p->snapshot.summary, err));
     p->requirements[0] = (ib_requirement){.kind = IB_ASSERT_TABLE_UUID, .text = p->table_uuid};
-    p->requirements[1] = (ib_requirement){.kind = IB_ASSERT_REF_SNAPSHOT_ID, .text = STR("main"),
+    p->requirements[1] = (ib_requirement){.kind = IB_ASSERT_REF_SNAPSHOT_ID, .text = branch_of(p->w),
                                           .id = parent ? parent->snapshot_id : -1};
     p->updates[0] = (ib_update){.kind = IB_ADD_SNAPSHOT, .snapshot = &p->snapshot};
-    p->updates[1] = (ib_update){.kind = IB_SET_SNAPSHOT_REF,
-                                .ref = {.name = STR("main"), .snapshot_id = p->snapshot_id,
-                                        .min_snapshots_to_keep = -1, .max_snapshot_age_ms = -1, .max_ref_age_ms = -1}};
+    ib_ref ref = {.min_snapshots_to_keep = -1, .max_snapshot_age_ms = -1, .max_ref_age_ms = -1};
+    if (branch) /* its retention stays */
+        ref = *branch;
+    ref.name = branch_of(p->w);
+    ref.snapshot_id = p->snapshot_id;
+    p->updates[1] = (ib_update){.kind = IB_SET_SNAPSHOT_REF, .ref = ref};
     return FZ_OK;
 }
 
@@ -345,7 +365,9 @@ fz_status ib_producer_prepare(ib_producer *p, const ib_metadata *md, uint32_t *n
     remove_made(p);
     reset_attempt(p);
     TRY(validate(p, md, err));
-    const ib_snapshot *parent = ib_current_snapshot(md);
+    const ib_ref *branch;
+    TRY(find_branch(p, md, &branch, err));
+    const ib_snapshot *parent = branch ? ib_snapshot_by_id(md, branch->snapshot_id) : NULL;
     ib_decoded *list = NULL;
     if (parent) {
         if (parent->manifest_list.n == 0)
@@ -362,7 +384,7 @@ fz_status ib_producer_prepare(ib_producer *p, const ib_metadata *md, uint32_t *n
     else
         TRY(list_replace(p, md, list, &s, err));
     TRY(write_list(p, md, parent, err));
-    TRY(describe(p, md, parent, &s, err));
+    TRY(describe(p, md, branch, parent, &s, err));
     *n_requirements = 2;
     *requirements = p->requirements;
     *n_updates = 2;

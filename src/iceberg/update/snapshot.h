@@ -35,6 +35,7 @@ typedef enum ib_operation {
 
 typedef struct ib_write {
     ib_operation op;
+    str branch;                  /* which one it is committed to, a branch that exists; empty: main */
     int32_t schema_id;           /* what the files were written with */
     uint32_t n_files;
     const ib_data_file *files;   /* content IB_DATA, in row order; spec_id and partition set */

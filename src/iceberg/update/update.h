@@ -23,12 +23,14 @@ typedef enum ib_update_kind {
     IB_ASSIGN_UUID, IB_UPGRADE_FORMAT_VERSION, IB_ADD_SCHEMA, IB_SET_CURRENT_SCHEMA, IB_ADD_SPEC,
     IB_SET_DEFAULT_SPEC, IB_ADD_SORT_ORDER, IB_SET_DEFAULT_SORT_ORDER, IB_ADD_SNAPSHOT, IB_SET_SNAPSHOT_REF,
     IB_REMOVE_SNAPSHOTS, IB_REMOVE_SNAPSHOT_REF, IB_SET_LOCATION, IB_SET_PROPERTIES, IB_REMOVE_PROPERTIES,
+    IB_SET_STATISTICS, IB_REMOVE_STATISTICS, IB_SET_PARTITION_STATISTICS, IB_REMOVE_PARTITION_STATISTICS,
+    IB_REMOVE_SCHEMAS, IB_REMOVE_SPECS,
 } ib_update_kind;
 
 typedef struct ib_update {
     ib_update_kind kind;
     int64_t id;                   /* schema, spec, order id (-1: the one just added); format version; last column id */
-    str text;                     /* uuid, location */
+    str text;                     /* uuid, location; SET_…STATISTICS: the file's JSON object, id its snapshot */
     const ib_schema *schema;
     const ib_partition_spec *spec;
     const ib_sort_order *order;
@@ -36,7 +38,7 @@ typedef struct ib_update {
     ib_ref ref;
     ib_props props;               /* SET_PROPERTIES; REMOVE_PROPERTIES uses the keys */
     uint32_t n_ids;
-    const int64_t *ids;           /* REMOVE_SNAPSHOTS */
+    const int64_t *ids;           /* REMOVE_SNAPSHOTS, REMOVE_SCHEMAS, REMOVE_SPECS; REMOVE_…STATISTICS: of these snapshots */
 } ib_update;
 
 /* FZ_CONFLICT naming the first requirement that doesn't hold. md NULL: the table doesn't exist. */
