@@ -30,7 +30,7 @@ static void types_have_names_and_layouts(void **state)
     type st = {.id = T_STRUCT, .children = &s.f};
     check_name(st, "struct(a integer, b text)");
     struct { type_fields f; type_field m[1]; } l = {{1}, {{STR("element"), 3, true, st}}};
-    check_name((type){.id = T_LIST, .children = &l.f}, "list(struct(a integer, b text))");
+    check_name((type){.id = T_LIST, .children = &l.f}, "struct(a integer, b text)[]");
     for (int id = T_BOOL; id < T_STRUCT; id++)
         assert_true(phys_size(type_phys(TYPE(id))) > 0);
     assert_int_equal(type_phys(TYPE_DECIMAL(18, 0)), PHYS_I64);
