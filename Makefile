@@ -17,7 +17,7 @@ NINJA = ninja -C build
 build:
 	@scripts/setup build
 	@scripts/configure build
-	@$(NINJA) --quiet frazil lib gen_trade
+	@$(NINJA) --quiet frazil lib gen_trade to_arrow
 	@echo "built: build/frazil, build/libfrazil.so"
 
 demo: build

@@ -422,7 +422,9 @@ def test_duckdb(tmp_path):
     if not os.path.exists(python):
         pytest.skip("no interpreter with the iceberg extension")
     metadata = scan_table(tmp_path, long_history(tmp_path, 7), {"commit.manifest.min-count-to-merge": "3"})
-    code = ("import duckdb, duckdb_extension_avro, duckdb_extension_httpfs, duckdb_extension_iceberg, sys\n"
+    code = ("import duckdb\n"
+            "from duckdb_extensions import import_extension\n"
+            "for e in ('avro', 'httpfs', 'iceberg'): import_extension(e)\n"
             "c = duckdb.connect()\n"
             "for e in ('avro', 'httpfs', 'iceberg'): c.load_extension(e)\n"
             f"print(c.execute(\"select sum(n), count(*) from iceberg_scan('{metadata[7:]}')\").fetchall())")
