@@ -96,19 +96,29 @@ static fz_status long_texts_copy(vec *v, arena *a, fz_error *err)
     return FZ_OK;
 }
 
-static fz_status flat_take(vec *dst, const vec *src, const uint32_t *idx, uint32_t n, bool copy_bytes, arena *a,
-                           fz_error *err)
+/* Rows idx[0..n) of src (NULL: 0..n-1) into the rows of out, which has room for them, from `at` on. */
+static fz_status flat_put(vec *out, uint32_t at, const vec *src, const uint32_t *idx, uint32_t n, arena *a,
+                          fz_error *err)
 {
-    uint32_t pos[CHUNK], size = phys_size(type_phys(src->t));
-    vec out;
-    TRY(vec_alloc(&out, src->t, n, a, err));
+    uint32_t pos[CHUNK], all[CHUNK], size = phys_size(type_phys(src->t));
     const void *values = src->values ? src->values->data : src->data;
     for (uint32_t from = 0; from < n; from += CHUNK) {
         uint32_t k = n - from < CHUNK ? n - from : CHUNK;
-        positions_find(src, idx + from, k, pos);
-        TRY(nulls_mark(&out, from, pos, k, a, err));
-        values_take((char *)out.data + (size_t)from * size, values, size, pos, k);
+        for (uint32_t i = 0; i < k && !idx; i++)
+            all[i] = from + i;
+        positions_find(src, idx ? idx + from : all, k, pos);
+        TRY(nulls_mark(out, at + from, pos, k, a, err));
+        values_take((char *)out->data + (size_t)(at + from) * size, values, size, pos, k);
     }
+    return FZ_OK;
+}
+
+static fz_status flat_take(vec *dst, const vec *src, const uint32_t *idx, uint32_t n, bool copy_bytes, arena *a,
+                           fz_error *err)
+{
+    vec out;
+    TRY(vec_alloc(&out, src->t, n, a, err));
+    TRY(flat_put(&out, 0, src, idx, n, a, err));
     if (copy_bytes && type_phys(src->t) == PHYS_STR)
         TRY(long_texts_copy(&out, a, err));
     *dst = out;
@@ -205,6 +215,74 @@ fz_status vec_take(vec *dst, const vec *src, const uint32_t *idx, uint32_t n, bo
     return FZ_OK;
 }
 
+/* ---- one vector behind the other ---- */
+
+static fz_status lists_concat(vec *out, const vec *srcs, uint32_t n, vec *parts, arena *a, fz_error *err)
+{
+    uint32_t *offsets = out->data = ARENA_ARRAY(a, uint32_t, (size_t)out->len + 1), row = 0;
+    if (!offsets)
+        return error_nomem(err);
+    for (uint32_t i = 0; i < n; i++) {
+        const uint32_t *from = srcs[i].data;
+        for (uint32_t k = 0; k < srcs[i].len; k++, row++) {
+            uint64_t end = (uint64_t)offsets[row] + (from[k + 1] - from[k]);
+            if (end >= TAKE_NULL)
+                return error_set(err, FZ_LIMIT, "more than 4 billion list elements in one batch");
+            offsets[row + 1] = (uint32_t)end;
+        }
+    }
+    for (uint32_t k = 0; k < out->t.children->n; k++) {
+        for (uint32_t i = 0; i < n; i++) {
+            const uint32_t *from = srcs[i].data;
+            TRY(vec_slice(&parts[i], &srcs[i].kids[k], from[0], from[srcs[i].len] - from[0], a, err));
+        }
+        TRY(vec_concat(&out->kids[k], out->kids[k].t, parts, n, a, err));
+    }
+    return FZ_OK;
+}
+
+fz_status vec_concat(vec *dst, type t, const vec *srcs, uint32_t n, arena *a, fz_error *err)
+{
+    uint64_t total = 0;
+    for (uint32_t i = 0; i < n; i++)
+        total += srcs[i].len;
+    if (total >= TAKE_NULL)
+        return error_set(err, FZ_LIMIT, "more than 4 billion values in one batch");
+    vec out = {.t = t, .enc = VEC_FLAT, .len = (uint32_t)total};
+    if (!type_is_nested(t)) {
+        TRY(vec_alloc(&out, t, out.len, a, err));
+        for (uint32_t i = 0, at = 0; i < n; at += srcs[i++].len)
+            TRY(flat_put(&out, at, &srcs[i], NULL, srcs[i].len, a, err));
+        *dst = out;
+        return FZ_OK;
+    }
+    TRY(kids_new(&out, a, err));
+    vec *flat = ARENA_ARRAY(a, vec, n), *parts = ARENA_ARRAY(a, vec, n);
+    if (!flat || !parts)
+        return error_nomem(err);
+    for (uint32_t i = 0, at = 0; i < n; at += srcs[i++].len) {
+        TRY(vec_flatten(&flat[i], &srcs[i], a, err));
+        if (!flat[i].valid)
+            continue;
+        if (!out.valid && !(out.valid = bitmap_alloc(a, out.len, true)))
+            return error_nomem(err);
+        for (uint32_t k = 0; k < flat[i].len; k++)
+            if (!bit_get(flat[i].valid, k))
+                bit_clear(out.valid, at + k);
+    }
+    if (t.id != T_STRUCT) {
+        TRY(lists_concat(&out, flat, n, parts, a, err));
+    } else {
+        for (uint32_t k = 0; k < t.children->n; k++) {
+            for (uint32_t i = 0; i < n; i++)
+                parts[i] = flat[i].kids[k];
+            TRY(vec_concat(&out.kids[k], out.kids[k].t, parts, n, a, err));
+        }
+    }
+    *dst = out;
+    return FZ_OK;
+}
+
 /* ---- vector.h's functions ---- */
 
 fz_status nested_alloc(vec *v, uint32_t len, arena *a, fz_error *err)
@@ -212,11 +290,10 @@ fz_status nested_alloc(vec *v, uint32_t len, arena *a, fz_error *err)
     if (!v->t.children)
         return error_set(err, FZ_INTERNAL, "a nested type without members");
     TRY(kids_new(v, a, err));
-    if (v->t.id == T_STRUCT) {
-        for (uint32_t i = 0; i < v->t.children->n; i++)
-            TRY(vec_alloc(&v->kids[i], v->kids[i].t, len, a, err));
+    for (uint32_t i = 0; i < v->t.children->n; i++)
+        TRY(vec_alloc(&v->kids[i], v->kids[i].t, v->t.id == T_STRUCT ? len : 0, a, err));
+    if (v->t.id == T_STRUCT)
         return FZ_OK;
-    }
     v->data = ARENA_ARRAY(a, uint32_t, (size_t)len + 1);
     return v->data ? FZ_OK : error_nomem(err);
 }

@@ -93,8 +93,8 @@ fz_status batch_hold(batch *dst, const batch *src, fz_error *err);
 /* ---- vectors ---- */
 
 /* FLAT vector of len uninitialised values in the arena; valid = NULL. A struct's members are
- * allocated likewise, of len rows; a list or map has zeroed offsets, and members of their type with no
- * rows and no data, which who fills it sets. */
+ * allocated likewise, of len rows; a list or map has zeroed offsets, and members without
+ * rows, which who fills it replaces. */
 fz_status vec_alloc(vec *v, type t, uint32_t len, arena *a, fz_error *err);
 /* A zeroed (all null) or all-ones bitmap of len bits in the arena; NULL: no memory. */
 uint64_t *bitmap_alloc(arena *a, uint32_t len, bool ones);
@@ -119,6 +119,9 @@ fz_status vec_gather(vec *dst, const vec *src, const uint16_t *sel, uint32_t n, 
  * need not ascend; UINT32_MAX gives a null. */
 fz_status vec_take(vec *dst, const vec *src, const uint32_t *idx, uint32_t n, bool copy_bytes, arena *a,
                    fz_error *err);
+/* dst: FLAT vector of type t with the rows of all srcs, whose types have t's layout, one vector after the other. String
+ * bytes are shared; the values are copied. */
+fz_status vec_concat(vec *dst, type t, const vec *srcs, uint32_t n, arena *a, fz_error *err);
 /* dst: the same rows as src, FLAT; shares src's memory if it is FLAT already. */
 fz_status vec_flatten(vec *dst, const vec *src, arena *a, fz_error *err);
 /* dst: rows [from, from+n) of src, sharing its memory (bitmaps are shifted into the arena). */

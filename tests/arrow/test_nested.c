@@ -170,20 +170,20 @@ static void vec_make(vec *v, type t, node **rows, uint32_t n, batch *b, arena *t
 static void flat_make(vec *v, type t, node **rows, uint32_t n, batch *b, arena *texts)
 {
     arena *a = &b->mem;
-    uint32_t how = rnd(3);
+    uint32_t how = rnd(5);
     *v = (vec){.t = t, .enc = VEC_FLAT, .len = n};
-    if (how == VEC_DICT || (how == 2 && n > 0)) {
-        uint32_t nv = how == 2 ? n : 5; /* runs of one: the values may be null */
-        v->enc = how == 2 ? VEC_RLE : VEC_DICT;
+    if (how == VEC_DICT || (how == VEC_RLE && n > 0)) {
+        uint32_t nv = how == VEC_RLE ? n : 5; /* runs of one: the values may be null */
+        v->enc = how == VEC_RLE ? VEC_RLE : VEC_DICT;
         v->values = ARENA_NEW(a, vec);
         *v->values = (vec){.t = t, .len = nv, .data = data_new(b, nv * (size_t)phys_size(type_phys(t)))};
         uint32_t *codes = v->data = data_new(b, n * sizeof *codes);
         for (uint32_t i = 0; i < nv; i++)
-            store(v->values, i, how == 2 ? rows[i]->k : (int)i, texts);
+            store(v->values, i, how == VEC_RLE ? rows[i]->k : (int)i, texts);
         for (uint32_t i = 0; i < n; i++)
-            codes[i] = how == 2 ? i + 1 : rows[i]->null ? 0 : (uint32_t)rows[i]->k;
-        v->nruns = how == 2 ? n : 0;
-        valid_make(how == 2 ? v->values : v, rows, n, a);
+            codes[i] = how == VEC_RLE ? i + 1 : rows[i]->null ? 0 : (uint32_t)rows[i]->k;
+        v->nruns = how == VEC_RLE ? n : 0;
+        valid_make(how == VEC_RLE ? v->values : v, rows, n, a);
         return;
     }
     v->data = data_new(b, n * (size_t)phys_size(type_phys(t)));
@@ -309,6 +309,14 @@ static void moves_check(const vec *v, node **rows, uint32_t n, arena *a)
     assert_int_equal(vec_gather(&out, &again, NULL, again.len, true, a, NULL), FZ_OK);
     for (uint32_t i = from2; i < count; i++)
         row_check(&out, i - from2, rows[from + i]);
+    vec parts[3];
+    assert_int_equal(vec_slice(&parts[0], v, 0, from, a, NULL), FZ_OK);
+    parts[1] = *v;
+    assert_int_equal(vec_slice(&parts[2], v, from, n - from, a, NULL), FZ_OK);
+    assert_int_equal(vec_concat(&out, v->t, parts, 3, a, NULL), FZ_OK);
+    assert_int_equal(out.len, 2 * n);
+    for (uint32_t i = 0; i < 2 * n; i++)
+        row_check(&out, i, rows[i < from ? i : i < from + n ? i - from : i - n]);
     for (uint32_t i = 0; i < n && i < 20; i++) {
         uint32_t other = rnd(n);
         datum x = vec_datum(v, i), y = vec_datum(v, other);
