@@ -3,11 +3,14 @@
  *
  * A page of version 1, before compression:
  *
- *   optional columns   4 bytes length, then levels (1 = there is a value) as RLE of one bit
+ *   within lists       4 bytes length, then repetition levels as RLE
+ *   unless required    4 bytes length, then definition levels as RLE (of one bit: 1 = there is a value)
  *   then               PLAIN: the values, booleans as bits
  *                      RLE (booleans): 4 bytes length, then RLE of one bit
  *                      RLE_DICTIONARY: 1 byte width, then RLE of codes
  *                      DELTA_BINARY_PACKED: as delta_encode.h
+ *
+ * In a page of version 2 the lengths are in its header and levels aren't compressed.
  *
  * Each function appends to s->body at `at` and says where it ended.
  */
@@ -47,16 +50,56 @@ static void put_le32(uint8_t *p, uint64_t v)
         p[i] = (uint8_t)(v >> 8 * i);
 }
 
-fz_status encode_levels(column_writer *c, column_scratch *s, uint32_t row, uint32_t rows, bool nulls, size_t *size,
-                        fz_error *err)
+/* n levels of several bits; `same`: all are `top`. */
+static fz_status put_levels(column_writer *c, column_scratch *s, const uint8_t *levels, bool same, uint8_t top, uint32_t n,
+                            size_t *at, uint32_t *len, fz_error *err)
 {
+    unsigned width = bit_width_u64(top);
+    size_t head = c->o->page_version == 2 ? 0 : 4;
+    TRY(body_room(s, c->m, *at, head + rle_bound(n, width), err));
+    uint8_t *out = s->body + *at + head;
+    size_t used;
+    if (same) {
+        used = rle_encode_run(top, n, width, out);
+    } else {
+        TRY(scratch_room(&s->codes_mem, &s->codes_cap, n * sizeof(uint32_t), c->m, err));
+        uint32_t *wide = (uint32_t *)(void *)s->codes_mem;
+        for (uint32_t i = 0; i < n; i++)
+            wide[i] = levels[i];
+        used = rle_encode(wide, n, width, out);
+    }
+    if (head)
+        put_le32(out - 4, used);
+    *len = (uint32_t)used;
+    *at += head + used;
+    return FZ_OK;
+}
+
+/* Definition levels of one bit are the bitmap. */
+static fz_status put_validity(column_writer *c, column_scratch *s, uint32_t from, uint32_t n, size_t *at, fz_error *err)
+{
+    size_t head = c->o->page_version == 2 ? 0 : 4;
+    TRY(body_room(s, c->m, *at, head + rle_bound(n, 1), err));
+    uint8_t *out = s->body + *at + head;
+    size_t used = c->stage.has_nulls ? rle_encode_bits(c->stage.valid, from, n, out) : rle_encode_run(1, n, 1, out);
+    if (head)
+        put_le32(out - 4, used);
+    s->def_len = (uint32_t)used;
+    *at += head + used;
+    return FZ_OK;
+}
+
+fz_status encode_levels(column_writer *c, column_scratch *s, uint32_t from, uint32_t n, size_t *size, fz_error *err)
+{
+    const column_stage *g = &c->stage;
     *size = 0;
-    if (c->required)
-        return FZ_OK;
-    TRY(body_room(s, c->m, 0, 4 + rle_bound(rows, 1), err));
-    size_t n = nulls ? rle_encode_bits(c->stage.valid, row, rows, s->body + 4) : rle_encode_run(1, rows, 1, s->body + 4);
-    put_le32(s->body, n);
-    *size = 4 + n;
+    s->rep_len = s->def_len = 0;
+    if (c->max_rep)
+        TRY(put_levels(c, s, g->rep + from, false, c->max_rep, n, size, &s->rep_len, err));
+    if (c->max_def == 1)
+        return put_validity(c, s, from, n, size, err);
+    if (c->max_def)
+        TRY(put_levels(c, s, g->has_nulls ? g->def + from : NULL, !g->has_nulls, c->max_def, n, size, &s->def_len, err));
     return FZ_OK;
 }
 

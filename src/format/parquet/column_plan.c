@@ -216,7 +216,7 @@ fz_status column_decide(column_writer *c, column_scratch *s, bool whole, fz_erro
     c->plan = (column_plan){.plain = PQ_ENC_PLAIN, .codec = PQ_UNCOMPRESSED};
     double rows = (double)g->values;
     if (!whole && g->rows)
-        rows = rows * (double)c->o->row_group_rows / g->rows;
+        rows = rows * (double)c->o->row_group_rows / g->rows; /* as many values per row to come */
     if (g->values == 0) {
         c->plan.dict = false;
     } else if (g->constant && c->physical != PQ_BOOLEAN) {

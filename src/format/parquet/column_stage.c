@@ -1,8 +1,9 @@
 /*
  * column_stage.c: rows of batches into the stage of a column being written.
  *
- * Whatever the encoding of the vector, the stage has the values of rows that aren't null, one
- * behind the other, and a bitmap over rows once there is a null. Two things are kept cheap:
+ * Whatever the encoding of the vector, the stage has the values of entries that aren't null, one
+ * behind the other, and a bitmap over entries once there is a null; where several definition levels are
+ * possible these as well, and within lists repetition levels. Two things are kept cheap:
  *
  *   - A stage whose lanes are all equal stores one of them (`constant`): a column that doesn't
  *     change costs a comparison per value and nothing else.
@@ -16,7 +17,7 @@
 bool stage_full(const column_writer *c)
 {
     const column_stage *s = &c->stage;
-    if (s->rows >= s->cap)
+    if (s->rows >= s->cap || (c->max_rep && s->entries >= s->cap_entries))
         return true;
     size_t limit = (size_t)c->o->page_bytes * (c->sampling ? 4 : 1);
     return c->bytes && (c->sampling || !c->dict_on) && s->value_bytes >= limit;
@@ -24,7 +25,7 @@ bool stage_full(const column_writer *c)
 
 void stage_clear(column_stage *s)
 {
-    s->rows = s->values = 0;
+    s->rows = s->entries = s->values = 0;
     s->constant = false;
     s->has_nulls = false;
     s->plain_n = 0;
@@ -37,6 +38,8 @@ void stage_free(column_stage *s, mem *m)
     mem_free(m, s->codes, s->codes_cap * sizeof *s->codes);
     mem_free(m, s->plain, s->plain_cap);
     mem_free(m, s->valid, s->valid_cap * sizeof *s->valid);
+    mem_free(m, s->def, s->def_cap);
+    mem_free(m, s->rep, s->rep_cap);
     *s = (column_stage){0};
 }
 
@@ -87,13 +90,26 @@ fz_status stage_spread(column_writer *c, fz_error *err)
     return FZ_OK;
 }
 
-/* ---- validity ---- */
+/* ---- levels ---- */
 
-/* From now on the stage has a bitmap, whose rows so far are all valid. */
-static fz_status start_bitmap(column_writer *c, uint32_t rows, fz_error *err)
+static fz_status need_u8(uint8_t **p, uint32_t *cap, uint32_t n, mem *m, fz_error *err)
+{
+    if (n <= *cap)
+        return FZ_OK;
+    uint32_t want = *cap * 2 > n ? *cap * 2 : n;
+    uint8_t *q = mem_resize(m, *p, *cap, want);
+    if (!q)
+        return error_nomem(err);
+    *p = q;
+    *cap = want;
+    return FZ_OK;
+}
+
+/* From now on the stage has a bitmap, whose entries so far are all valid. */
+static fz_status start_bitmap(column_writer *c, uint32_t entries, fz_error *err)
 {
     column_stage *s = &c->stage;
-    uint32_t words = (uint32_t)BITMAP_WORDS(s->rows + rows) + 1;
+    uint32_t words = (uint32_t)BITMAP_WORDS(s->entries + entries) + 1;
     if (words > s->valid_cap) {
         uint32_t want = s->valid_cap * 2 > words ? s->valid_cap * 2 : words;
         uint64_t *q = mem_resize(c->m, s->valid, s->valid_cap * sizeof *q, want * sizeof *q);
@@ -102,8 +118,13 @@ static fz_status start_bitmap(column_writer *c, uint32_t rows, fz_error *err)
         s->valid = q;
         s->valid_cap = want;
     }
-    if (!s->has_nulls)
-        memset(s->valid, 0xff, BITMAP_WORDS(s->rows) * sizeof *s->valid);
+    if (c->max_def > 1)
+        TRY(need_u8(&s->def, &s->def_cap, s->entries + entries, c->m, err));
+    if (!s->has_nulls) {
+        memset(s->valid, 0xff, BITMAP_WORDS(s->entries) * sizeof *s->valid);
+        if (c->max_def > 1 && s->entries)
+            memset(s->def, c->max_def, s->entries);
+    }
     s->has_nulls = true;
     return FZ_OK;
 }
@@ -114,16 +135,36 @@ static inline void put_bit(uint64_t *bits, size_t i, bool v)
     bits[i >> 6] = (bits[i >> 6] & ~one) | (v ? one : 0);
 }
 
-static fz_status mark_rows(column_writer *c, uint32_t n, bool valid, fz_error *err)
+/* n entries of the stage's end, all with a value or all null in themselves. */
+static fz_status mark(column_writer *c, uint32_t n, bool valid, fz_error *err)
 {
     column_stage *s = &c->stage;
     if (valid && !s->has_nulls)
         return FZ_OK;
-    if (!valid && c->required)
+    if (!valid && !c->leaf->optional)
         return error_set(err, FZ_VALUE, "null in column \"" STR_FMT "\", which is required", STR_ARG(c->name));
     TRY(start_bitmap(c, n, err));
     for (uint32_t i = 0; i < n; i++)
-        put_bit(s->valid, s->rows + i, valid);
+        put_bit(s->valid, s->entries + i, valid);
+    if (c->max_def > 1)
+        memset(s->def + s->entries, c->max_def - !valid, n);
+    return FZ_OK;
+}
+
+static fz_status mark_levels(column_writer *c, const shredded *x, fz_error *err)
+{
+    column_stage *s = &c->stage;
+    if (c->max_rep) {
+        TRY(need_u8(&s->rep, &s->rep_cap, s->entries + x->n, c->m, err));
+        memcpy(s->rep + s->entries, x->rep, x->n);
+    }
+    if (x->n_values == x->n && !s->has_nulls)
+        return FZ_OK;
+    TRY(start_bitmap(c, x->n, err));
+    for (uint32_t i = 0; i < x->n; i++)
+        put_bit(s->valid, s->entries + i, x->def[i] == c->max_def);
+    if (c->max_def > 1)
+        memcpy(s->def + s->entries, x->def, x->n);
     return FZ_OK;
 }
 
@@ -346,10 +387,10 @@ static fz_status add_flat_nulls(column_writer *c, const vec *v, uint32_t from, u
             if (k < 64)
                 break;
         }
-        TRY(mark_rows(c, run, valid, err));
+        TRY(mark(c, run, valid, err));
         if (valid)
             TRY(add_flat(c, v->data, from + i, run, err));
-        s->rows += run;
+        s->entries += run;
         i += run;
     }
     return FZ_OK;
@@ -373,13 +414,58 @@ static fz_status add_runs(column_writer *c, const vec *v, uint32_t from, uint32_
         run_of(v, from, &run);
         uint32_t len = (ends[run] < end ? ends[run] : end) - from;
         bool valid = !u->valid || bit_get(u->valid, run);
-        TRY(mark_rows(c, len, valid, err));
+        TRY(mark(c, len, valid, err));
         if (valid)
             TRY(add_value(c, u->data, run, len, err));
-        c->stage.rows += len;
+        c->stage.entries += len;
         from += len;
     }
     return FZ_OK;
+}
+
+/* The values at n positions. */
+static fz_status add_at(column_writer *c, const void *data, const uint32_t *at, uint32_t n, fz_error *err)
+{
+    if (c->bytes) {
+        for (uint32_t i = 0; i < n; i++)
+            TRY(add_bytes(c, data, at[i], 1, err));
+        return FZ_OK;
+    }
+    TRY(stage_spread(c, err));
+    TRY(need_lanes(c, c->stage.values + n, err));
+    uint64_t *to = c->stage.lanes + c->stage.values;
+    if (c->ph == PHYS_I64 || c->ph == PHYS_F64)
+        for (uint32_t i = 0; i < n; i++)
+            to[i] = ((const uint64_t *)data)[at[i]];
+    else
+        for (uint32_t i = 0; i < n; i++)
+            to[i] = load_lane(c, data, at[i]);
+    c->stage.values += n;
+    return FZ_OK;
+}
+
+/* Whether positions are those of n values that lie one behind the other. */
+CLONES
+static bool one_stretch(const uint32_t *at, uint32_t n)
+{
+    uint32_t off = 0;
+    for (uint32_t i = 0; i < n; i++)
+        off |= at[i] - at[0] - i;
+    return off == 0;
+}
+
+fz_status stage_add_entries(column_writer *c, const shredded *x, uint32_t rows, fz_error *err)
+{
+    TRY(mark_levels(c, x, err));
+    c->stage.entries += x->n;
+    c->stage.rows += rows;
+    if (x->n_values == 0)
+        return FZ_OK;
+    if (x->values->enc == VEC_CONST)
+        return add_value(c, x->values->data, 0, x->n_values, err);
+    if (one_stretch(x->at, x->n_values))
+        return add_flat(c, x->values->data, x->at[0], x->n_values, err);
+    return add_at(c, x->values->data, x->at, x->n_values, err);
 }
 
 /* Any encoding and selection, row by row. */
@@ -393,31 +479,15 @@ static fz_status add_rows(column_writer *c, column_scratch *s, const vec *v, con
         uint32_t row = sel ? sel[from + i] : from + i;
         uint32_t at = v->enc == VEC_RLE ? run_of(v, row, &run) : row;
         if (nulls && !bit_get(v->enc == VEC_RLE ? u->valid : v->valid, at)) {
-            TRY(mark_rows(c, 1, false, err));
+            TRY(mark(c, 1, false, err));
         } else {
             s->index[got++] = v->enc == VEC_DICT ? ((const uint32_t *)v->data)[row] : at;
-            TRY(mark_rows(c, 1, true, err));
+            TRY(mark(c, 1, true, err));
         }
-        c->stage.rows++;
+        c->stage.entries++;
     }
-    if (c->bytes) {
-        for (uint32_t i = 0; i < got; i++)
-            TRY(add_bytes(c, u->data, s->index[i], 1, err));
-        return FZ_OK;
-    }
-    TRY(stage_spread(c, err));
-    TRY(need_lanes(c, c->stage.values + got, err));
-    uint64_t *to = c->stage.lanes + c->stage.values;
-    if (c->ph == PHYS_I64 || c->ph == PHYS_F64)
-        for (uint32_t i = 0; i < got; i++)
-            to[i] = ((const uint64_t *)u->data)[s->index[i]];
-    else
-        for (uint32_t i = 0; i < got; i++)
-            to[i] = load_lane(c, u->data, s->index[i]);
-    c->stage.values += got;
-    return FZ_OK;
+    return add_at(c, u->data, s->index, got, err);
 }
-
 fz_status stage_add(column_writer *c, column_scratch *s, const vec *v, const uint16_t *sel, uint32_t from,
                     uint32_t n, uint32_t *taken, fz_error *err)
 {
@@ -429,12 +499,13 @@ fz_status stage_add(column_writer *c, column_scratch *s, const vec *v, const uin
     if (c->bytes && !c->width && n > 64 && !(v->enc == VEC_CONST && c->dict_on))
         n = 64;
     *taken = n;
+    g->rows += n;
     if (v->enc == VEC_CONST) {
         bool valid = !v->valid || bit_get(v->valid, 0);
-        TRY(mark_rows(c, n, valid, err));
+        TRY(mark(c, n, valid, err));
         if (valid)
             TRY(add_value(c, v->data, 0, n, err));
-        g->rows += n;
+        g->entries += n;
         return FZ_OK;
     }
     if (sel || v->enc == VEC_DICT)
@@ -443,8 +514,8 @@ fz_status stage_add(column_writer *c, column_scratch *s, const vec *v, const uin
         return add_runs(c, v, from, n, err);
     if (v->valid)
         return add_flat_nulls(c, v, from, n, err);
-    TRY(mark_rows(c, n, true, err));
+    TRY(mark(c, n, true, err));
     TRY(add_flat(c, v->data, from, n, err));
-    g->rows += n;
+    g->entries += n;
     return FZ_OK;
 }

@@ -19,80 +19,9 @@
 
 #define POOR_PAGES  4
 #define SAMPLE_ROWS 65536
-
-/* ---- schema ---- */
-
-static uint32_t decimal_width(unsigned precision)
-{
-    /* The least number of bytes whose largest signed value is at least 10^precision - 1. */
-    u128 max = 1;
-    for (unsigned i = 0; i < precision; i++)
-        max *= 10;
-    uint32_t n = 1;
-    while (n < 16 && ((u128)1 << (8 * n - 1)) < max)
-        n++;
-    return n;
-}
-
-fz_status column_element(const column_def *def, pq_schema_element *e, fz_error *err)
-{
-    type t = def->t;
-    *e = (pq_schema_element){.name = def->name, .has_type = true, .field_id = def->field_id,
-                             .converted = PQ_CONV_NONE, .logical = PQ_LOG_NONE, .unit = 1,
-                             .repetition = def->not_null ? PQ_REQUIRED : PQ_OPTIONAL};
-    switch (t.id) {
-    case T_BOOL: e->type = PQ_BOOLEAN; break;
-    case T_INT32: e->type = PQ_INT32; break;
-    case T_INT64: e->type = PQ_INT64; break;
-    case T_FLOAT32: e->type = PQ_FLOAT; break;
-    case T_FLOAT64: e->type = PQ_DOUBLE; break;
-    case T_DATE:
-        e->type = PQ_INT32, e->converted = PQ_CONV_DATE, e->logical = PQ_LOG_DATE;
-        break;
-    case T_TIME: /* not adjusted to UTC: the converted type would say that it is */
-        e->type = PQ_INT64, e->logical = PQ_LOG_TIME;
-        break;
-    case T_TIMESTAMP:
-        e->type = PQ_INT64, e->logical = PQ_LOG_TIMESTAMP;
-        break;
-    case T_TIMESTAMPTZ:
-        e->type = PQ_INT64, e->converted = PQ_CONV_TIMESTAMP_MICROS, e->logical = PQ_LOG_TIMESTAMP;
-        e->adjusted_to_utc = true;
-        break;
-    case T_STRING:
-        e->type = PQ_BYTE_ARRAY, e->converted = PQ_CONV_UTF8, e->logical = PQ_LOG_STRING;
-        break;
-    case T_BINARY: e->type = PQ_BYTE_ARRAY; break;
-    case T_UUID:
-        e->type = PQ_FIXED, e->type_length = 16, e->logical = PQ_LOG_UUID;
-        break;
-    case T_FIXED:
-        if (t.width == 0 || t.width > INT32_MAX)
-            return error_set(err, FZ_INVALID, "column \"" STR_FMT "\": a fixed type of %u bytes", STR_ARG(def->name),
-                             (unsigned)t.width);
-        e->type = PQ_FIXED, e->type_length = (int32_t)t.width;
-        break;
-    case T_DECIMAL:
-        if (t.precision < 1 || t.precision > 38 || t.scale > t.precision)
-            return error_set(err, FZ_INVALID, "column \"" STR_FMT "\": decimal(%u,%u)", STR_ARG(def->name),
-                             (unsigned)t.precision, (unsigned)t.scale);
-        e->type = t.precision <= 9 ? PQ_INT32 : t.precision <= 18 ? PQ_INT64 : PQ_FIXED;
-        e->type_length = e->type == PQ_FIXED ? (int32_t)decimal_width(t.precision) : 0;
-        e->converted = PQ_CONV_DECIMAL, e->logical = PQ_LOG_DECIMAL;
-        e->precision = t.precision, e->scale = t.scale;
-        break;
-    default: {
-        sbuf b;
-        sbuf_init(&b, NULL);
-        type_sql_name(t, &b);
-        fz_status st = error_set(err, FZ_UNSUPPORTED, "column \"" STR_FMT "\": type %s can't be written to Parquet",
-                                 STR_ARG(def->name), b.p ? b.p : "?");
-        sbuf_free(&b);
-        return st;
-    }
-    }
-    return FZ_OK;
-}
+#define BLOCK_FIRST 256         /* rows of nested columns that are shredded at a time, at first … */
+#define BLOCK_ENTRIES 16384     /* … and entries that blocks aim at; texts are larger */
+#define BLOCK_ENTRIES_TEXT 1024
 
 /* ---- scratch ---- */
 
@@ -112,6 +41,8 @@ column_scratch *scratch_new(mem *m)
 void scratch_free(column_scratch *s, mem *m)
 {
     codec_ctx_free(s->codec);
+    shred_level_free(&s->shred[0], m);
+    shred_level_free(&s->shred[1], m);
     mem_free(m, s->codes_mem, s->codes_cap);
     mem_free(m, s->body, s->body_cap);
     mem_free(m, s->packed, s->packed_cap);
@@ -133,28 +64,25 @@ fz_status scratch_room(uint8_t **p, size_t *cap, size_t want, mem *m, fz_error *
 
 /* ---- opening and closing ---- */
 
-fz_status column_open(column_writer *c, const column_def *def, const pq_write_options *o, mem *m, fz_error *err)
+void column_open(column_writer *c, const file_leaf *l, const pq_schema_element *e, const pq_write_options *o, mem *m)
 {
-    pq_schema_element e;
-    TRY(column_element(def, &e, err));
-    *c = (column_writer){.o = o, .m = m, .name = def->name, .t = def->t, .ph = type_phys(def->t),
-                         .physical = e.type, .required = def->not_null, .field_id = def->field_id};
-    c->utf8 = def->t.id == T_STRING;
-    c->single = e.type == PQ_FLOAT;
-    c->bytes = e.type == PQ_BYTE_ARRAY || e.type == PQ_FIXED;
-    c->kind = !c->bytes ? (e.type == PQ_FLOAT || e.type == PQ_DOUBLE ? BOUND_FLOAT : BOUND_INT)
-              : def->t.id == T_DECIMAL ? BOUND_SIGNED_BYTES : BOUND_BYTES;
-    c->width = e.type == PQ_BYTE_ARRAY ? 0 : e.type == PQ_FIXED ? (uint32_t)e.type_length
-               : e.type == PQ_INT32 || e.type == PQ_FLOAT ? 4 : e.type == PQ_BOOLEAN ? 1 : 8;
+    *c = (column_writer){.o = o, .m = m, .leaf = l, .name = l->name, .t = l->t, .ph = type_phys(l->t),
+                         .physical = e->type, .max_def = l->max_def, .max_rep = l->max_rep, .block = BLOCK_FIRST};
+    c->utf8 = l->t.id == T_STRING;
+    c->single = e->type == PQ_FLOAT;
+    c->bytes = e->type == PQ_BYTE_ARRAY || e->type == PQ_FIXED;
+    c->kind = !c->bytes ? (e->type == PQ_FLOAT || e->type == PQ_DOUBLE ? BOUND_FLOAT : BOUND_INT)
+              : l->t.id == T_DECIMAL ? BOUND_SIGNED_BYTES : BOUND_BYTES;
+    c->width = e->type == PQ_BYTE_ARRAY ? 0 : e->type == PQ_FIXED ? (uint32_t)e->type_length
+               : e->type == PQ_INT32 || e->type == PQ_FLOAT ? 4 : e->type == PQ_BOOLEAN ? 1 : 8;
     c->ld.m = c->td.m = m;
     c->td.prefixed = c->width == 0;
-    int64_t rows = o->page_bytes / (c->bytes ? 4 : c->width);
-    rows = rows < o->page_rows ? rows : o->page_rows;
+    int64_t fit = o->page_bytes / (c->bytes ? 4 : c->width), rows = fit < o->page_rows ? fit : o->page_rows;
     /* Pages end where a reader's batches and morsels end: nobody decompresses one for a part of it. */
     if (rows > BATCH_ROWS)
         rows -= rows % BATCH_ROWS;
     c->page_rows = rows < 1 ? 1 : rows > 1 << 22 ? 1 << 22 : (uint32_t)rows;
-    return FZ_OK;
+    c->page_entries = fit < 1 ? 1 : fit > 1 << 22 ? 1 << 22 : (uint32_t)fit;
 }
 
 static void blobs_free(page_blob *p, mem *m)
@@ -206,13 +134,14 @@ static fz_status chunk_begin(column_writer *c, fz_error *err)
     c->poor_pages = 0;
     uint32_t pages = SAMPLE_ROWS / c->page_rows + 1;
     c->stage.cap = c->sampling ? pages * c->page_rows : c->page_rows;
+    c->stage.cap_entries = c->sampling && c->page_entries < SAMPLE_ROWS ? SAMPLE_ROWS : c->page_entries;
     return FZ_OK;
 }
 
 /* ---- pages ---- */
 
-/* The body (n bytes in s->body) with its header, compressed if the chunk is, as a block. */
-static fz_status finish_page(column_writer *c, column_scratch *s, pq_page_header *h, size_t n, page_blob **out,
+/* The body (n bytes in s->body) with its header, compressed behind its first `plain` bytes if the chunk is, as a block. */
+static fz_status finish_page(column_writer *c, column_scratch *s, pq_page_header *h, size_t n, size_t plain, page_blob **out,
                              fz_error *err)
 {
     const uint8_t *body = s->body;
@@ -224,12 +153,20 @@ static fz_status finish_page(column_writer *c, column_scratch *s, pq_page_header
     if (c->plan.codec != PQ_UNCOMPRESSED) {
         codec_id codec = codec_of(c->plan.codec);
         int level = c->o->codec_level ? c->o->codec_level : c->o->codec < 0 ? 1 : 0;
-        size_t cap = codec_bound(codec, n);
-        TRY(scratch_room(&s->packed, &s->packed_cap, cap, c->m, err));
-        TRY(codec_compress(s->codec, codec, level, s->body, n, s->packed, cap, &size, err));
+        size_t cap = codec_bound(codec, n - plain);
+        TRY(scratch_room(&s->packed, &s->packed_cap, plain + cap, c->m, err));
+        TRY(codec_compress(s->codec, codec, level, s->body + plain, n - plain, s->packed + plain, cap, &size, err));
+        size += plain;
         if (size > INT32_MAX)
             return error_set(err, FZ_LIMIT, "a compressed page of %zu bytes", size);
-        body = s->packed;
+        h->v2_compressed = h->type == PQ_PAGE_DATA_V2 && size < n;
+        if (h->type != PQ_PAGE_DATA_V2 || h->v2_compressed) {
+            if (plain)
+                memcpy(s->packed, s->body, plain);
+            body = s->packed;
+        } else {
+            size = n; /* version 2 may leave a page as it is */
+        }
     }
     h->uncompressed_size = (int32_t)n;
     h->compressed_size = (int32_t)size;
@@ -267,7 +204,13 @@ static void count_encoding(chunk *k, pq_page_type page, pq_encoding e)
     k->meta.encoding_stats[i].count++;
 }
 
-static fz_status note_new(chunk *k, mem *m, page_note **out, fz_error *err)
+/* What one page takes of the stage. */
+typedef struct page_span {
+    uint32_t entry, entries, rows;
+    uint32_t value, values;
+} page_span;
+
+static fz_status note_new(chunk *k, mem *m, const page_span *x, page_note **out, fz_error *err)
 {
     if (k->n_pages == k->cap_pages) {
         uint32_t cap = k->cap_pages ? k->cap_pages * 2 : 16;
@@ -278,7 +221,7 @@ static fz_status note_new(chunk *k, mem *m, page_note **out, fz_error *err)
         k->cap_pages = cap;
     }
     *out = &k->pages[k->n_pages++];
-    **out = (page_note){0};
+    **out = (page_note){.rows = x->rows, .entries = x->entries, .nulls = x->entries - x->values};
     return FZ_OK;
 }
 
@@ -287,19 +230,22 @@ static fz_status add_page(column_writer *c, column_scratch *s, size_t n, pq_enco
 {
     chunk *k = c->ch;
     page_blob *p;
-    pq_page_header h = {.type = PQ_PAGE_DATA, .num_values = (int32_t)note->rows, .encoding = enc,
-                        .def_encoding = PQ_ENC_RLE, .rep_encoding = PQ_ENC_RLE};
-    TRY(finish_page(c, s, &h, n, &p, err));
+    bool v2 = c->o->page_version == 2;
+    pq_page_header h = {.type = v2 ? PQ_PAGE_DATA_V2 : PQ_PAGE_DATA, .num_values = (int32_t)note->entries, .encoding = enc,
+                        .def_encoding = PQ_ENC_RLE, .rep_encoding = PQ_ENC_RLE, .num_nulls = (int32_t)note->nulls,
+                        .num_rows = (int32_t)note->rows, .rep_length = (int32_t)s->rep_len,
+                        .def_length = (int32_t)s->def_len};
+    TRY(finish_page(c, s, &h, n, v2 ? (size_t)s->rep_len + s->def_len : 0, &p, err));
     note->size = p->size;
-    k->values += note->rows;
+    k->values += note->entries;
     k->nulls += note->nulls;
     if (k->last)
         k->last->next = p;
     else
         k->first = p;
     k->last = p;
-    count_encoding(k, PQ_PAGE_DATA, enc);
-    if (!c->required)
+    count_encoding(k, h.type, enc);
+    if (c->max_def)
         k->meta.encodings |= 1u << PQ_ENC_RLE;
     return FZ_OK;
 }
@@ -367,18 +313,16 @@ static fz_status lanes_by_dict(column_writer *c, column_scratch *s, const uint64
     return FZ_OK;
 }
 
-static fz_status page_of_lanes(column_writer *c, column_scratch *s, uint32_t row, uint32_t rows, uint32_t from,
-                               uint32_t n, fz_error *err)
+static fz_status page_of_lanes(column_writer *c, column_scratch *s, const page_span *x, fz_error *err)
 {
     column_stage *g = &c->stage;
     chunk *k = c->ch;
     page_note *note = NULL;
-    const uint64_t *lanes = g->constant ? g->lanes : g->lanes + from;
+    uint32_t n = x->values;
+    const uint64_t *lanes = g->constant ? g->lanes : g->lanes + x->value;
     size_t at, size;
     bool done = false;
-    TRY(note_new(k, c->m, &note, err));
-    note->rows = rows;
-    note->nulls = rows - n;
+    TRY(note_new(k, c->m, x, &note, err));
     uint32_t seen = g->constant && n ? 1 : n;
     uint32_t nans = bounds_add_lanes(&note->b, c->kind, c->single, lanes, seen);
     k->nans += seen && nans == seen ? n : nans;
@@ -392,13 +336,13 @@ static fz_status page_of_lanes(column_writer *c, column_scratch *s, uint32_t row
         k->b.fmax = k->b.any && k->b.fmax > note->b.fmax ? k->b.fmax : note->b.fmax;
         k->b.any = true;
     }
-    TRY(encode_levels(c, s, row, rows, g->has_nulls, &at, err));
+    TRY(encode_levels(c, s, x->entry, x->entries, &at, err));
     if (c->dict_on)
         TRY(lanes_by_dict(c, s, lanes, n, &note->b, at, &size, &done, err));
     if (done)
         return add_page(c, s, size, PQ_ENC_RLE_DICTIONARY, note, err);
     TRY(stage_spread(c, err));
-    TRY(encode_lanes(c, s, g->lanes + from, n, c->plan.plain, at, &size, err));
+    TRY(encode_lanes(c, s, g->lanes + x->value, n, c->plan.plain, at, &size, err));
     return add_page(c, s, size, c->plan.plain, note, err);
 }
 
@@ -425,33 +369,28 @@ static fz_status bounds_of_codes(column_writer *c, const uint32_t *codes, uint32
     return note_text(c, note, text_dict_at(d, lo), d->entries[lo].len, text_dict_at(d, hi), d->entries[hi].len, err);
 }
 
-static fz_status page_of_text_codes(column_writer *c, column_scratch *s, uint32_t row, uint32_t rows, uint32_t from,
-                                    uint32_t n, fz_error *err)
+static fz_status page_of_text_codes(column_writer *c, column_scratch *s, const page_span *x, fz_error *err)
 {
     page_note *note = NULL;
     size_t at, size;
-    TRY(note_new(c->ch, c->m, &note, err));
-    note->rows = rows;
-    note->nulls = rows - n;
-    TRY(bounds_of_codes(c, c->stage.codes + from, n, note, err));
-    TRY(encode_levels(c, s, row, rows, c->stage.has_nulls, &at, err));
-    TRY(page_of_codes(c, s, c->stage.codes + from, n, at, &size, c->td.n, err));
+    TRY(note_new(c->ch, c->m, x, &note, err));
+    TRY(bounds_of_codes(c, c->stage.codes + x->value, x->values, note, err));
+    TRY(encode_levels(c, s, x->entry, x->entries, &at, err));
+    TRY(page_of_codes(c, s, c->stage.codes + x->value, x->values, at, &size, c->td.n, err));
     return add_page(c, s, size, PQ_ENC_RLE_DICTIONARY, note, err);
 }
 
-/* n values at `from` in the stage's plain bytes; lo, hi: offsets of the bounds. */
-static fz_status page_of_plain(column_writer *c, column_scratch *s, uint32_t row, uint32_t rows, uint32_t n,
-                               size_t from, size_t len, size_t lo, size_t hi, fz_error *err)
+/* The values lie at `from` in the stage's plain bytes; lo, hi: offsets of the bounds. */
+static fz_status page_of_plain(column_writer *c, column_scratch *s, const page_span *x, size_t from, size_t len, size_t lo,
+                               size_t hi, fz_error *err)
 {
     const uint8_t *p = c->stage.plain;
     page_note *note = NULL;
     size_t at;
-    TRY(note_new(c->ch, c->m, &note, err));
-    note->rows = rows;
-    note->nulls = rows - n;
-    if (n)
+    TRY(note_new(c->ch, c->m, x, &note, err));
+    if (x->values)
         TRY(note_text(c, note, p + lo, stage_plain_len(c, lo), p + hi, stage_plain_len(c, hi), err));
-    TRY(encode_levels(c, s, row, rows, c->stage.has_nulls, &at, err));
+    TRY(encode_levels(c, s, x->entry, x->entries, &at, err));
     TRY(body_room(s, c->m, at, len, err));
     if (len)
         memcpy(s->body + at, p + from, len);
@@ -460,61 +399,76 @@ static fz_status page_of_plain(column_writer *c, column_scratch *s, uint32_t row
 
 /* ---- the stage as pages ---- */
 
-/* Values among the rows [row, row+rows) of the stage. */
-static uint32_t count_values(const column_stage *g, uint32_t row, uint32_t rows)
-{
-    if (!g->has_nulls)
-        return rows;
-    uint32_t n = 0;
-    for (uint32_t i = row; i < row + rows; i++)
-        n += (uint32_t)bit_get(g->valid, i);
-    return n;
-}
+static inline bool row_starts(const column_writer *c, uint32_t entry) { return !c->max_rep || c->stage.rep[entry] == 0; }
 
 /* Plain text: pages end at page_bytes too, unless little is left then. */
 static fz_status plain_pages(column_writer *c, column_scratch *s, fz_error *err)
 {
     column_stage *g = &c->stage;
-    uint32_t row = 0;
+    page_span x = {0};
     size_t at = 0, head = c->width ? 0 : 4, max = (size_t)c->o->page_bytes;
-    while (row < g->rows) {
-        uint32_t rows = 0, n = 0;
+    while (x.entry < g->entries) {
         size_t from = at, lo = 0, hi = 0;
-        while (row + rows < g->rows && rows < c->page_rows &&
-               (at - from < max || g->plain_n - at < max / 4 || rows == 0)) {
-            if (!g->has_nulls || bit_get(g->valid, row + rows)) {
-                size_t off = at + head;
-                uint32_t len = stage_plain_len(c, off);
-                if (n == 0 || bytes_cmp(c->kind, g->plain + off, len, g->plain + lo, stage_plain_len(c, lo)) < 0)
-                    lo = off;
-                if (n == 0 || bytes_cmp(c->kind, g->plain + off, len, g->plain + hi, stage_plain_len(c, hi)) > 0)
-                    hi = off;
-                at = off + len;
-                n++;
-            }
-            rows++;
+        x.entries = x.rows = x.values = 0;
+        for (uint32_t e; (e = x.entry + x.entries) < g->entries; x.entries++) {
+            bool starts = row_starts(c, e);
+            if (starts && x.rows && (x.rows >= c->page_rows || (at - from >= max && g->plain_n - at >= max / 4)))
+                break;
+            x.rows += starts;
+            if (g->has_nulls && !bit_get(g->valid, e))
+                continue;
+            size_t off = at + head;
+            uint32_t len = stage_plain_len(c, off);
+            if (x.values == 0 || bytes_cmp(c->kind, g->plain + off, len, g->plain + lo, stage_plain_len(c, lo)) < 0)
+                lo = off;
+            if (x.values == 0 || bytes_cmp(c->kind, g->plain + off, len, g->plain + hi, stage_plain_len(c, hi)) > 0)
+                hi = off;
+            at = off + len;
+            x.values++;
         }
-        TRY(page_of_plain(c, s, row, rows, n, from, at - from, lo, hi, err));
-        row += rows;
+        TRY(page_of_plain(c, s, &x, from, at - from, lo, hi, err));
+        x.entry += x.entries;
+        x.value += x.values;
     }
     return FZ_OK;
 }
 
+/* How much of the stage the page from x->entry takes; within lists it ends with a row, unless little is left then. */
+static void span_page(const column_writer *c, page_span *x)
+{
+    const column_stage *g = &c->stage;
+    uint32_t left = g->entries - x->entry, n = left < c->page_rows ? left : c->page_rows;
+    x->rows = n;
+    if (c->max_rep) {
+        for (n = 0, x->rows = 0; n < left; n++) {
+            if (g->rep[x->entry + n])
+                continue;
+            if (x->rows == c->page_rows || (n >= c->page_entries && left - n >= c->page_entries / 4))
+                break;
+            x->rows++;
+        }
+    }
+    x->entries = x->values = n;
+    if (g->has_nulls) {
+        x->values = 0;
+        for (uint32_t i = x->entry; i < x->entry + n; i++)
+            x->values += (uint32_t)bit_get(g->valid, i);
+    }
+}
+
 static fz_status stage_pages(column_writer *c, column_scratch *s, fz_error *err)
 {
-    column_stage *g = &c->stage;
-    uint32_t row = 0, value = 0;
+    page_span x = {0};
     if (c->bytes && !c->dict_on)
         return plain_pages(c, s, err);
-    while (row < g->rows) {
-        uint32_t rows = g->rows - row < c->page_rows ? g->rows - row : c->page_rows;
-        uint32_t n = count_values(g, row, rows);
+    while (x.entry < c->stage.entries) {
+        span_page(c, &x);
         if (c->bytes)
-            TRY(page_of_text_codes(c, s, row, rows, value, n, err));
+            TRY(page_of_text_codes(c, s, &x, err));
         else
-            TRY(page_of_lanes(c, s, row, rows, value, n, err));
-        row += rows;
-        value += n;
+            TRY(page_of_lanes(c, s, &x, err));
+        x.entry += x.entries;
+        x.value += x.values;
     }
     return FZ_OK;
 }
@@ -526,6 +480,7 @@ static fz_status stage_flush(column_writer *c, column_scratch *s, bool last, fz_
         TRY(column_decide(c, s, last, err));
         c->sampling = false;
         c->stage.cap = c->page_rows;
+        c->stage.cap_entries = c->page_entries;
         c->dict_on = c->plan.dict;
         if (c->bytes && !c->dict_on) {
             TRY(stage_to_plain(c, err));
@@ -558,14 +513,31 @@ static void count_staged(column_writer *c)
     atomic_store_explicit(&c->staged_bytes, (int64_t)bytes, memory_order_relaxed);
 }
 
+/* A block of rows of a nested column. Its size follows from how many entries blocks before had. */
+static fz_status add_block(column_writer *c, column_scratch *s, const vec *v, const uint16_t *sel, uint32_t from,
+                           uint32_t n, uint32_t *taken, fz_error *err)
+{
+    shredded x;
+    uint32_t room = c->stage.cap - c->stage.rows, aim = c->bytes ? BLOCK_ENTRIES_TEXT : BLOCK_ENTRIES;
+    n = n < room ? n : room;
+    n = n < c->block ? n : c->block;
+    TRY(shred(c, s, v, sel, from, n, &x, err));
+    *taken = n;
+    TRY(stage_add_entries(c, &x, n, err));
+    uint64_t fit = (uint64_t)n * aim / x.n;
+    c->block = fit < 1 ? 1 : fit > BATCH_ROWS ? BATCH_ROWS : (uint32_t)fit;
+    return FZ_OK;
+}
+
 fz_status column_add(column_writer *c, column_scratch *s, const vec *v, const uint16_t *sel, uint32_t from,
                      uint32_t n, fz_error *err)
 {
+    const vec *plain = shred_plain_path(c, v);
     if (!c->ch)
         TRY(chunk_begin(c, err));
     while (n) {
         uint32_t taken;
-        TRY(stage_add(c, s, v, sel, from, n, &taken, err));
+        TRY(plain ? stage_add(c, s, plain, sel, from, n, &taken, err) : add_block(c, s, v, sel, from, n, &taken, err));
         from += taken;
         n -= taken;
         if (c->bytes)
@@ -594,7 +566,7 @@ static fz_status dict_page(column_writer *c, column_scratch *s, fz_error *err)
         TRY(encode_lanes(c, s, c->ld.values, n, PQ_ENC_PLAIN, 0, &size, err));
     }
     pq_page_header h = {.type = PQ_PAGE_DICT, .num_values = (int32_t)n, .encoding = PQ_ENC_PLAIN};
-    TRY(finish_page(c, s, &h, size, &k->dict, err));
+    TRY(finish_page(c, s, &h, size, 0, &k->dict, err));
     count_encoding(k, PQ_PAGE_DICT, PQ_ENC_PLAIN);
     return FZ_OK;
 }
@@ -707,7 +679,7 @@ static fz_status chunk_column_index(column_writer *c, fz_error *err)
         return error_nomem(err);
     for (uint32_t i = 0; i < n; i++) {
         page_note *p = &k->pages[i];
-        x.null_pages[i] = p->nulls == p->rows;
+        x.null_pages[i] = p->nulls == p->entries;
         x.null_counts[i] = p->nulls;
         if (!p->has_bounds)
             continue;

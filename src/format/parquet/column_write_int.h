@@ -1,9 +1,13 @@
 /*
  * column_write_int.h: how one column of a file is encoded. Private to the writing half.
  *
- *   batch ──> stage ──> pages ──> chunk
+ *   batch ──> (levels) ──> stage ──> pages ──> chunk
  *
- * The stage (column_stage.c) collects the rows of the page that comes next, nulls taken out.
+ * A "column" below is a leaf of the file's schema (column_schema.c). An *entry* is what a leaf has a pair of levels
+ * for: a row, or within lists one element or one list without any. Leaves of nested columns get their entries from
+ * column_shred.c; those of flat columns, and of structs that are nowhere null, have one per row and need no such walk.
+ *
+ * The stage (column_stage.c) collects the entries of the page that comes next, nulls taken out.
  * Values of numbers, dates, times and booleans are 64-bit lanes; those of text, bytes and wide
  * decimals are codes of the chunk's dictionary, or plain bytes where the dictionary was given up.
  * At the start of a column the stage holds several pages' worth, the sample: column_plan.c tries
@@ -22,6 +26,38 @@
 #include "format/parquet/parquet.h"
 
 #define BOUND_MAX 1024 /* longest text kept as a bound for Iceberg's metrics */
+
+/* ---- the schema (column_schema.c) ---- */
+
+/* One step from a column's vector towards a leaf. */
+typedef struct leaf_step {
+    bool list;            /* or map: to its elements; else a struct */
+    bool optional;        /* the list or struct itself may be null */
+    uint8_t rep;          /* list: repetition level of its elements but the first */
+    uint32_t member;      /* which of the vector's kids */
+} leaf_step;
+
+typedef struct file_leaf {
+    uint32_t column;      /* of the table */
+    uint32_t element;     /* of the schema */
+    int32_t field_id;
+    type t;
+    bool optional;        /* the value itself, within its parent */
+    uint8_t max_def, max_rep;
+    uint32_t n_path, n_steps;
+    str *path;            /* names in the file's schema, without the root */
+    leaf_step *steps;     /* none: a flat column */
+    str name;             /* as Iceberg names it: a.b, l.element, m.key */
+} file_leaf;
+
+typedef struct file_schema {
+    pq_schema_element *elements;
+    file_leaf *leaves;
+    uint32_t n, cap, n_leaves, cap_leaves;
+} file_schema;
+
+/* In the arena; names are those of rows. FZ_UNSUPPORTED for types that have no place in a file. */
+fz_status file_schema_make(file_schema *s, const row_schema *rows, arena *a, mem *m, fz_error *err);
 
 /* ---- bounds (column_bounds.c) ---- */
 
@@ -107,7 +143,7 @@ typedef struct page_blob {
 } page_blob;
 
 typedef struct page_note {
-    uint32_t size, rows, nulls;
+    uint32_t size, rows, entries, nulls;
     bool has_bounds, nan_only;
     str min, max;        /* as the column index has them; in the chunk's arena */
     bounds b;            /* numbers: for the boundary order */
@@ -128,16 +164,37 @@ typedef struct chunk {
 
 void chunk_free(chunk *c, mem *m); /* NULL allowed */
 
+/* ---- entries of nested columns (column_shred.c) ---- */
+
+typedef struct shred_level {
+    uint32_t n, cap;
+    bool dead;            /* some entries have no row below */
+    uint32_t *at;         /* row in the vector that was reached */
+    uint8_t *def, *rep;
+} shred_level;
+
+void shred_level_free(shred_level *l, mem *m);
+
+/* A block of entries; what it points to is valid until the next one. */
+typedef struct shredded {
+    uint32_t n, n_values;
+    const uint8_t *def, *rep;
+    uint32_t *at;         /* n_values positions in values, any order */
+    const vec *values;    /* FLAT, or the one value of a CONST */
+} shredded;
+
 /* ---- the column ---- */
 
 typedef struct column_scratch {
     codec_ctx *codec;
+    shred_level shred[2];
     uint8_t *codes_mem;  /* codes (uint32_t) of the lanes of one page */
     size_t codes_cap;
     uint8_t *body;       /* a page before compression */
     size_t body_cap;
     uint8_t *packed;     /* the same, compressed */
     size_t packed_cap;
+    uint32_t rep_len, def_len; /* bytes of the body's levels */
     sbuf header;
     uint32_t index[BATCH_ROWS]; /* value of each row that is added */
     struct column_scratch *next;
@@ -155,7 +212,8 @@ typedef struct column_plan {
 } column_plan;
 
 typedef struct column_stage {
-    uint32_t rows, values, cap; /* cap: rows at most */
+    uint32_t entries, values, rows; /* rows that began: entries, but within lists */
+    uint32_t cap, cap_entries; /* rows at most; entries about, which ends a page within lists only */
     uint64_t *lanes;
     uint32_t lanes_cap;
     bool constant;        /* all lanes equal lanes[0], the others aren't stored */
@@ -163,9 +221,12 @@ typedef struct column_stage {
     uint32_t codes_cap;
     uint8_t *plain;       /* bytes without */
     size_t plain_n, plain_cap;
-    uint64_t *valid;      /* over rows; meaningful where has_nulls */
+    uint64_t *valid;      /* over entries; meaningful where has_nulls */
     uint32_t valid_cap;
     bool has_nulls;
+    uint8_t *def;         /* of entries: where has_nulls and there are several levels */
+    uint8_t *rep;         /* of entries: within lists */
+    uint32_t def_cap, rep_cap;
     size_t value_bytes;   /* bytes of text so far */
 } column_stage;
 
@@ -173,15 +234,18 @@ typedef struct column_writer {
     /* fixed */
     const pq_write_options *o;
     mem *m;
+    const file_leaf *leaf;
     str name;
     type t;
     phys ph;
     pq_physical physical;
     uint32_t width;       /* bytes in PLAIN encoding; 0: BYTE_ARRAY */
-    bool required, bytes, utf8, single; /* single: 4-byte float */
+    uint8_t max_def, max_rep;
+    bool bytes, utf8, single; /* single: 4-byte float */
     bound_kind kind;
-    int32_t field_id;
     uint32_t page_rows;   /* rows of a page at most */
+    uint32_t page_entries; /* within lists: entries from which a page is full */
+    uint32_t block;       /* rows that are shredded at a time */
     /* moving */
     column_plan plan;
     bool sampling;        /* the stage collects a sample */
@@ -199,11 +263,10 @@ typedef struct column_writer {
     int64_t size_bytes, value_count, null_count, nan_count;
 } column_writer;
 
-fz_status column_open(column_writer *c, const column_def *def, const pq_write_options *o, mem *m, fz_error *err);
+/* l, its element and o outlive c. */
+void column_open(column_writer *c, const file_leaf *l, const pq_schema_element *e, const pq_write_options *o, mem *m);
 void column_free(column_writer *c);
-/* Schema element of a column; FZ_UNSUPPORTED for types that have no place in a file. */
-fz_status column_element(const column_def *def, pq_schema_element *out, fz_error *err);
-/* Adds rows: positions [from, from+n) of the selection (of all rows where sel is NULL). */
+/* Adds rows of v, the vector of the leaf's whole column: positions [from, from+n) of the selection (of all rows where sel is NULL). */
 fz_status column_add(column_writer *c, column_scratch *s, const vec *v, const uint16_t *sel, uint32_t from,
                      uint32_t n, fz_error *err);
 /* Ends the chunk; the caller owns it. */
@@ -214,9 +277,17 @@ void scratch_free(column_scratch *s, mem *m);
 /* Makes *p at least `want` bytes; contents are lost. */
 fz_status scratch_room(uint8_t **p, size_t *cap, size_t want, mem *m, fz_error *err);
 
+/* column_shred.c: entries of n rows of v, the column's vector. */
+fz_status shred(column_writer *c, column_scratch *s, const vec *v, const uint16_t *sel, uint32_t from, uint32_t n,
+                shredded *out, fz_error *err);
+/* The leaf's vector, if it has one row for each of v and no struct on the way has a null; else NULL. */
+const vec *shred_plain_path(const column_writer *c, const vec *v);
+
 /* column_stage.c: rows of v into the stage; *taken is less than n where the stage is full then. */
 fz_status stage_add(column_writer *c, column_scratch *s, const vec *v, const uint16_t *sel, uint32_t from,
                     uint32_t n, uint32_t *taken, fz_error *err);
+/* Entries of `rows` rows. */
+fz_status stage_add_entries(column_writer *c, const shredded *x, uint32_t rows, fz_error *err);
 bool stage_full(const column_writer *c);
 void stage_clear(column_stage *s);
 void stage_free(column_stage *s, mem *m);
@@ -233,8 +304,8 @@ fz_status encode_lanes(column_writer *c, column_scratch *s, const uint64_t *lane
                        size_t at, size_t *size, fz_error *err);
 fz_status encode_codes(column_scratch *s, mem *m, const uint32_t *codes, size_t n, unsigned width, size_t at,
                        size_t *size, fz_error *err);
-fz_status encode_levels(column_writer *c, column_scratch *s, uint32_t row, uint32_t rows, bool nulls, size_t *size,
-                        fz_error *err);
+/* Levels of n entries of the stage; *size: where values begin. */
+fz_status encode_levels(column_writer *c, column_scratch *s, uint32_t from, uint32_t n, size_t *size, fz_error *err);
 fz_status body_room(column_scratch *s, mem *m, size_t keep, size_t want, fz_error *err);
 unsigned code_width(uint32_t n_entries, bool whole_bytes);
 codec_id codec_of(pq_codec c);

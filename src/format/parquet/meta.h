@@ -10,6 +10,8 @@
 #include "base/mem.h"
 #include "base/str.h"
 
+#define SCHEMA_DEPTH 64 /* nesting of groups in a footer's schema */
+
 typedef enum pq_physical {
     PQ_BOOLEAN = 0, PQ_INT32 = 1, PQ_INT64 = 2, PQ_INT96 = 3, PQ_FLOAT = 4, PQ_DOUBLE = 5,
     PQ_BYTE_ARRAY = 6, PQ_FIXED = 7,
@@ -91,6 +93,8 @@ typedef struct pq_column_chunk {
     int64_t bloom_offset;             /* -1: no Bloom filter */
     int32_t bloom_length;             /* header and bits; 0: unknown, as old writers leave it out */
     uint32_t encodings;               /* bit set by pq_encoding */
+    const str *path;                  /* writing only: names from the root down … */
+    uint32_t n_path;                  /* … 0: that of the leaf's element alone */
     uint32_t n_encoding_stats;        /* writing only */
     pq_encoding_stat encoding_stats[4];
 } pq_column_chunk;

@@ -196,8 +196,9 @@ static void put_chunk(thrift_out *t, const pq_column_chunk *c, str name)
     for (int e = 0; e < 32; e++)
         if (c->encodings >> e & 1)
             put_zigzag(t, e);
-    put_list(t, 3, W_BINARY, 1);
-    put_bytes(t, name);
+    put_list(t, 3, W_BINARY, c->n_path ? c->n_path : 1);
+    for (uint32_t i = 0; i < (c->n_path ? c->n_path : 1); i++)
+        put_bytes(t, c->n_path ? c->path[i] : name);
     put_i32(t, 4, c->codec);
     put_i64(t, 5, c->num_values);
     put_i64(t, 6, c->total_uncompressed_size);

@@ -114,12 +114,16 @@ typedef struct pq_write_options {
     int codec;                 /* pq_codec, or -1: zstd where it pays, decided per column */
     int codec_level;           /* 0: default */
     int bounds_truncate;       /* longest bound kept for text in column index and statistics, 64 */
+    int page_version;          /* write.parquet.page-version: 1 or 2; 1 */
 } pq_write_options;
 void pq_write_options_default(pq_write_options *o);
 
 /* What Iceberg wants to know of a written column. Strings belong to the writer's result arena. */
 typedef struct pq_column_metrics {
     int32_t field_id;
+    uint32_t column;           /* of the schema that was given; a nested one has several leaves */
+    str path;                  /* a.b, l.element, m.key */
+    bool repeated;             /* within a list or map: its bounds say nothing of rows */
     int64_t size_bytes;        /* compressed, in the file */
     int64_t value_count, null_count, nan_count; /* nan_count -1: not a float */
     bool has_bounds;           /* NaN never is a bound */
@@ -131,7 +135,7 @@ typedef struct pq_write_result {
     uint64_t file_size;
     int64_t rows;
     uint32_t ncols;
-    pq_column_metrics *cols;
+    pq_column_metrics *cols;   /* one per leaf, in the order of the file */
     uint32_t n_splits;
     int64_t *split_offsets;    /* start of each row group, ascending */
 } pq_write_result;

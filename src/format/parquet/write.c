@@ -82,10 +82,11 @@ struct pq_writer {
     io_writer *io;
     pq_write_options o;
     arena a;              /* schema, key-value pairs, footer */
-    row_schema schema;
+    uint32_t n_columns;
+    file_schema schema;
     struct pq_kv *kv;
     uint32_t n_kv;
-    column_state *cols;
+    column_state *cols;   /* one per leaf */
 
     pthread_mutex_t lock;
     pthread_cond_t change; /* a column became free or an item was let go */
@@ -109,7 +110,7 @@ void pq_write_options_default(pq_write_options *o)
 {
     *o = (pq_write_options){.row_group_bytes = 128 << 20, .row_group_rows = 1048576, .page_bytes = 1 << 20,
                             .page_rows = 20000, .dict_bytes = 2 << 20, .codec = -1, .codec_level = 0,
-                            .bounds_truncate = 64};
+                            .bounds_truncate = 64, .page_version = 1};
 }
 
 /* ---- small things ---- */
@@ -142,7 +143,7 @@ static column_scratch *scratch_take(pq_writer *w)
 static int64_t encoded_bytes(const pq_writer *w)
 {
     int64_t n = 0;
-    for (uint32_t i = 0; i < w->schema.n; i++)
+    for (uint32_t i = 0; i < w->schema.n_leaves; i++)
         n += atomic_load_explicit(&w->cols[i].c.done_bytes, memory_order_relaxed) +
              atomic_load_explicit(&w->cols[i].c.staged_bytes, memory_order_relaxed);
     return n;
@@ -152,9 +153,9 @@ static void group_free(pq_writer *w, row_group *g)
 {
     if (!g)
         return;
-    for (uint32_t i = 0; g->chunks && i < w->schema.n; i++)
+    for (uint32_t i = 0; g->chunks && i < w->schema.n_leaves; i++)
         chunk_free(g->chunks[i], w->m);
-    mem_free(w->m, g->chunks, w->schema.n * sizeof *g->chunks);
+    mem_free(w->m, g->chunks, w->schema.n_leaves * sizeof *g->chunks);
     mem_free(w->m, g, sizeof *g);
 }
 
@@ -204,13 +205,15 @@ static fz_status write_group(pq_writer *w, row_group *g, fz_error *err)
     }
     written *out = &w->groups[w->n_groups];
     *out = (written){.meta = {.num_rows = g->rows, .first_row = w->rows, .file_offset = (int64_t)w->io->pos}};
-    out->meta.columns = ARENA_ARRAY(&w->a, pq_column_chunk, w->schema.n);
-    out->chunks = ARENA_ARRAY(&w->a, written_chunk, w->schema.n);
+    out->meta.columns = ARENA_ARRAY(&w->a, pq_column_chunk, w->schema.n_leaves);
+    out->chunks = ARENA_ARRAY(&w->a, written_chunk, w->schema.n_leaves);
     if (!out->meta.columns || !out->chunks)
         return error_nomem(err);
-    for (uint32_t i = 0; i < w->schema.n; i++) {
+    for (uint32_t i = 0; i < w->schema.n_leaves; i++) {
         chunk *k = g->chunks[i];
         TRY(write_chunk(w, k, err));
+        k->meta.path = w->schema.leaves[i].path;
+        k->meta.n_path = w->schema.leaves[i].n_path;
         TRY(keep_chunk(w, k, &out->meta.columns[i], &out->chunks[i], err));
         out->meta.total_byte_size += k->meta.total_uncompressed_size;
         out->meta.total_compressed_size += k->meta.total_compressed_size;
@@ -228,7 +231,7 @@ static void write_ready(pq_writer *w)
     if (w->writing)
         return;
     w->writing = true;
-    while (!w->failed && w->first && w->first->closed && w->first->done == w->schema.n) {
+    while (!w->failed && w->first && w->first->closed && w->first->done == w->schema.n_leaves) {
         row_group *g = w->first;
         w->first = g->next;
         if (!w->first)
@@ -251,7 +254,7 @@ static void write_ready(pq_writer *w)
 static column_state *pick(pq_writer *w, uint64_t grain)
 {
     column_state *best = NULL;
-    for (uint32_t i = 0; i < w->schema.n; i++) {
+    for (uint32_t i = 0; i < w->schema.n_leaves; i++) {
         column_state *c = &w->cols[i];
         if (!c->busy && w->tail - c->next >= grain && (!best || c->next < best->next))
             best = c;
@@ -273,7 +276,7 @@ static fz_status encode_item(pq_writer *w, uint32_t col, column_scratch *s, cons
 {
     column_writer *c = &w->cols[col].c;
     if (it->n)
-        TRY(column_add(c, s, &it->h->b.cols[col], it->h->b.sel, it->from, it->n, err));
+        TRY(column_add(c, s, &it->h->b.cols[c->leaf->column], it->h->b.sel, it->from, it->n, err));
     if (it->ends)
         TRY(column_end_chunk(c, s, &it->g->chunks[col], err));
     return FZ_OK;
@@ -294,9 +297,9 @@ static void run_column(pq_writer *w, column_state *c, column_scratch *s)
             keep_error(w, st, &e);
             break;
         }
-        bool ended = it->ends && ++it->g->done == w->schema.n;
+        bool ended = it->ends && ++it->g->done == w->schema.n_leaves;
         c->next++;
-        if (++it->passed == w->schema.n) {
+        if (++it->passed == w->schema.n_leaves) {
             let_go(w, it);
             w->head++;
             pthread_cond_broadcast(&w->change);
@@ -384,7 +387,7 @@ static void encoder_drop(task *t)
 static void call_tasks(pq_writer *w)
 {
     int waiting = 0;
-    for (uint32_t i = 0; i < w->schema.n; i++)
+    for (uint32_t i = 0; i < w->schema.n_leaves; i++)
         waiting += !w->cols[i].busy && w->tail - w->cols[i].next >= GRAIN;
     while (w->tasks < w->tasks_max && w->tasks < waiting) {
         encoder *e = mem_zalloc(w->m, sizeof *e);
@@ -401,19 +404,50 @@ static void call_tasks(pq_writer *w)
 
 /* ---- opening ---- */
 
+static fz_status copy_type(type *t, arena *a, unsigned depth, fz_error *err);
+
+static fz_status copy_name(str *s, arena *a, fz_error *err)
+{
+    s->p = arena_strndup(a, s->p, s->n);
+    return s->p ? FZ_OK : error_nomem(err);
+}
+
+static fz_status copy_fields(const type_fields *in, arena *a, unsigned depth, const type_fields **out, fz_error *err)
+{
+    type_fields *f = arena_alloc(a, sizeof *f + in->n * sizeof f->f[0]);
+    if (!f)
+        return error_nomem(err);
+    f->n = in->n;
+    for (uint32_t i = 0; i < in->n; i++) {
+        f->f[i] = in->f[i];
+        f->f[i].doc = STR("");
+        TRY(copy_name(&f->f[i].name, a, err));
+        TRY(copy_type(&f->f[i].t, a, depth + 1, err));
+    }
+    *out = f;
+    return FZ_OK;
+}
+
+/* Depth is bounded; what is deeper is refused when the file's schema is made. */
+static fz_status copy_type(type *t, arena *a, unsigned depth, fz_error *err)
+{
+    if (!type_is_nested(*t) || !t->children || depth > TYPE_DEPTH_MAX)
+        return FZ_OK;
+    return copy_fields(t->children, a, depth, &t->children, err);
+}
+
 static fz_status copy_schema(pq_writer *w, const row_schema *in, const struct pq_kv *kv, uint32_t n_kv, fz_error *err)
 {
-    w->schema = (row_schema){in->n, ARENA_ARRAY(&w->a, column_def, in->n)};
+    row_schema rows = {in->n, ARENA_ARRAY(&w->a, column_def, in->n)};
+    w->n_columns = in->n;
     w->kv = ARENA_ARRAY(&w->a, struct pq_kv, n_kv);
     w->n_kv = n_kv;
-    if (!w->schema.cols || !w->kv)
+    if (!rows.cols || !w->kv)
         return error_nomem(err);
     for (uint32_t i = 0; i < in->n; i++) {
-        column_def *d = &w->schema.cols[i];
-        *d = in->cols[i];
-        d->doc = STR("");
-        if (!(d->name.p = arena_strndup(&w->a, d->name.p, d->name.n)))
-            return error_nomem(err);
+        rows.cols[i] = in->cols[i];
+        TRY(copy_name(&rows.cols[i].name, &w->a, err));
+        TRY(copy_type(&rows.cols[i].t, &w->a, 0, err));
     }
     for (uint32_t i = 0; i < n_kv; i++) {
         w->kv[i] = (struct pq_kv){{arena_strndup(&w->a, kv[i].key.p, kv[i].key.n), kv[i].key.n},
@@ -421,7 +455,7 @@ static fz_status copy_schema(pq_writer *w, const row_schema *in, const struct pq
         if (!w->kv[i].key.p || !w->kv[i].value.p)
             return error_nomem(err);
     }
-    return FZ_OK;
+    return file_schema_make(&w->schema, &rows, &w->a, w->m, err);
 }
 
 static fz_status check_options(const pq_write_options *o, fz_error *err)
@@ -429,6 +463,8 @@ static fz_status check_options(const pq_write_options *o, fz_error *err)
     if (o->row_group_bytes < 1 || o->row_group_rows < 1 || o->page_bytes < 1 || o->page_rows < 1 ||
         o->dict_bytes < 0 || o->bounds_truncate < 1)
         return error_set(err, FZ_INVALID, "a size or limit for writing Parquet is not positive");
+    if (o->page_version != 1 && o->page_version != 2)
+        return error_set(err, FZ_INVALID, "Parquet data pages have version 1 or 2, not %d", o->page_version);
     if (o->codec != -1 && o->codec != PQ_UNCOMPRESSED && o->codec != PQ_SNAPPY && o->codec != PQ_GZIP &&
         o->codec != PQ_ZSTD)
         return error_set(err, FZ_UNSUPPORTED, "Parquet compression codec %d can't be written", o->codec);
@@ -444,9 +480,9 @@ static void dispose(pq_writer *w)
         next = g->next;
         group_free(w, g);
     }
-    for (uint32_t i = 0; w->cols && i < w->schema.n; i++)
+    for (uint32_t i = 0; w->cols && i < w->schema.n_leaves; i++)
         column_free(&w->cols[i].c);
-    mem_free(w->m, w->cols, w->schema.n * sizeof *w->cols);
+    mem_free(w->m, w->cols, w->schema.n_leaves * sizeof *w->cols);
     for (column_scratch *s = w->scratch, *next; s; s = next) {
         next = s->next;
         scratch_free(s, w->m);
@@ -484,12 +520,14 @@ fz_status pq_writer_open(io_writer *io, const row_schema *schema, const pq_write
     pthread_cond_init(&w->change, NULL);
     w->io = io;
     TRY_GOTO(copy_schema(w, schema, kv, n_kv, err));
-    if (!(w->cols = mem_zalloc(m, schema->n * sizeof *w->cols))) {
+    if (!(w->cols = mem_zalloc(m, w->schema.n_leaves * sizeof *w->cols))) {
         st = error_nomem(err);
         goto out;
     }
-    for (uint32_t i = 0; i < schema->n; i++)
-        TRY_GOTO(column_open(&w->cols[i].c, &w->schema.cols[i], &w->o, m, err));
+    for (uint32_t i = 0; i < w->schema.n_leaves; i++) {
+        const file_leaf *l = &w->schema.leaves[i];
+        column_open(&w->cols[i].c, l, &w->schema.elements[l->element], &w->o, m);
+    }
     TRY_GOTO(io_write(w->io, "PAR1", 4, err));
     *out = w;
     return FZ_OK;
@@ -503,7 +541,7 @@ out:
 static fz_status open_group(pq_writer *w, fz_error *err)
 {
     row_group *g = mem_zalloc(w->m, sizeof *g);
-    if (!g || !(g->chunks = mem_zalloc(w->m, w->schema.n * sizeof *g->chunks))) {
+    if (!g || !(g->chunks = mem_zalloc(w->m, w->schema.n_leaves * sizeof *g->chunks))) {
         mem_free(w->m, g, sizeof *g);
         return error_nomem(err);
     }
@@ -575,9 +613,9 @@ fz_status pq_writer_append(pq_writer *w, const batch *b, fz_error *err)
 {
     if ((b->sel ? b->nsel : b->nrows) == 0)
         return FZ_OK;
-    if (b->ncols != w->schema.n)
+    if (b->ncols != w->n_columns)
         return error_set(err, FZ_INTERNAL, "a batch of %u columns for a file of %u", (unsigned)b->ncols,
-                         (unsigned)w->schema.n);
+                         (unsigned)w->n_columns);
     pthread_mutex_lock(&w->lock);
     fz_status st = make_room(w, err);
     held *h = st == FZ_OK ? held_free(w) : NULL;
@@ -638,7 +676,7 @@ static fz_status write_indexes(pq_writer *w, fz_error *err)
     arena_init(&a, w->m);
     sbuf_init(&b, w->m);
     for (uint32_t g = 0; g < w->n_groups; g++)
-        for (uint32_t i = 0; i < w->schema.n; i++) {
+        for (uint32_t i = 0; i < w->schema.n_leaves; i++) {
             pq_column_chunk *k = &w->groups[g].meta.columns[i];
             str x = w->groups[g].chunks[i].index;
             if (!x.n)
@@ -648,7 +686,7 @@ static fz_status write_indexes(pq_writer *w, fz_error *err)
             TRY_GOTO(io_write(w->io, x.p, x.n, err));
         }
     for (uint32_t g = 0; g < w->n_groups; g++)
-        for (uint32_t i = 0; i < w->schema.n; i++) {
+        for (uint32_t i = 0; i < w->schema.n_leaves; i++) {
             pq_column_chunk *k = &w->groups[g].meta.columns[i];
             const written_chunk *c = &w->groups[g].chunks[i];
             arena_reset(&a);
@@ -678,21 +716,17 @@ out:
 
 static fz_status write_footer(pq_writer *w, fz_error *err)
 {
-    uint32_t n = w->schema.n;
-    pq_file_meta m = {.version = 2, .num_rows = w->rows, .n_schema = n + 1, .n_leaves = n,
+    uint32_t n = w->schema.n_leaves;
+    pq_file_meta m = {.version = 2, .num_rows = w->rows, .schema = w->schema.elements, .n_schema = w->schema.n,
+                      .n_leaves = n,
                       .n_row_groups = w->n_groups, .created_by = STR("frazil version " FRAZIL_VERSION " (build 0)"),
                       .n_kv = w->n_kv, .kv = w->kv};
-    m.schema = ARENA_ARRAY(&w->a, pq_schema_element, n + 1);
     m.leaf_element = ARENA_ARRAY(&w->a, uint32_t, n);
     m.row_groups = ARENA_ARRAY(&w->a, pq_row_group, w->n_groups);
-    if (!m.schema || !m.leaf_element || !m.row_groups)
+    if (!m.leaf_element || !m.row_groups)
         return error_nomem(err);
-    m.schema[0] = (pq_schema_element){.name = STR("table"), .num_children = (int32_t)n, .field_id = -1,
-                                      .converted = PQ_CONV_NONE};
-    for (uint32_t i = 0; i < n; i++) {
-        TRY(column_element(&w->schema.cols[i], &m.schema[i + 1], err));
-        m.leaf_element[i] = i + 1;
-    }
+    for (uint32_t i = 0; i < n; i++)
+        m.leaf_element[i] = w->schema.leaves[i].element;
     for (uint32_t i = 0; i < w->n_groups; i++)
         m.row_groups[i] = w->groups[i].meta;
     TRY(fault_point("parquet.write.footer", err));
@@ -745,20 +779,23 @@ static void number_datum(const column_writer *c, bool max, datum *d)
 
 static fz_status fill_result(pq_writer *w, arena *a, pq_write_result *res, fz_error *err)
 {
-    *res = (pq_write_result){.rows = w->rows, .file_size = w->io->pos, .ncols = w->schema.n, .n_splits = w->n_groups};
-    res->cols = ARENA_ARRAY(a, pq_column_metrics, w->schema.n);
+    *res = (pq_write_result){.rows = w->rows, .file_size = w->io->pos, .ncols = w->schema.n_leaves, .n_splits = w->n_groups};
+    res->cols = ARENA_ARRAY(a, pq_column_metrics, w->schema.n_leaves);
     res->split_offsets = ARENA_ARRAY(a, int64_t, w->n_groups);
     if (!res->cols || !res->split_offsets)
         return error_nomem(err);
     for (uint32_t i = 0; i < w->n_groups; i++)
         res->split_offsets[i] = w->groups[i].meta.file_offset;
-    for (uint32_t i = 0; i < w->schema.n; i++) {
+    for (uint32_t i = 0; i < w->schema.n_leaves; i++) {
         const column_writer *c = &w->cols[i].c;
         pq_column_metrics *r = &res->cols[i];
-        *r = (pq_column_metrics){.field_id = c->field_id, .size_bytes = c->size_bytes, .value_count = c->value_count,
+        *r = (pq_column_metrics){.field_id = c->leaf->field_id, .column = c->leaf->column, .path = c->leaf->name,
+                                 .repeated = c->max_rep > 0, .size_bytes = c->size_bytes, .value_count = c->value_count,
                                  .null_count = c->null_count, .min_exact = true, .max_exact = true};
         r->nan_count = c->kind == BOUND_FLOAT ? c->nan_count : -1;
         r->min = r->max = (datum){.t = c->t};
+        if (!(r->path.p = arena_strndup(a, r->path.p, r->path.n)))
+            return error_nomem(err);
         r->has_bounds = c->b.any;
         if (!c->b.any)
             continue;
@@ -783,7 +820,7 @@ static void close_writer(pq_writer *w)
     fz_error e;
     if (!w->failed)
         keep_error(w, error_set(&e, FZ_CANCELLED, "the file is closed"), &e);
-    for (uint32_t i = 0; w->cols && i < w->schema.n; i++)
+    for (uint32_t i = 0; w->cols && i < w->schema.n_leaves; i++)
         while (w->cols[i].busy)
             pthread_cond_wait(&w->change, &w->lock);
     while (w->writing)
