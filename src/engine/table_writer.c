@@ -188,7 +188,8 @@ static uint64_t values_hash(const datum *v, uint32_t n)
         uint64_t x = 1;
         if (!v[i].null)
             switch (type_phys(v[i].t)) {
-            case PHYS_NONE: break;
+            case PHYS_NONE:
+            case PHYS_NESTED: break; /* nothing is partitioned by those */
             case PHYS_U8: x = hash_u64(2 + v[i].b); break;
             case PHYS_I32: x = hash_u64((uint64_t)(int64_t)v[i].i32 + 3); break;
             case PHYS_I64: x = hash_u64((uint64_t)v[i].i64 + 3); break;

@@ -9,6 +9,8 @@
  *   timestamp[tz] → date cuts (UTC); date → timestamp is midnight; timestamp ↔ timestamptz in UTC
  *   uuid, binary, fixed ↔ text in their text forms
  *
+ *   nested types    member by member: cast_nested.c
+ *
  * TRY_CAST gives null where CAST fails.
  */
 #include "arrow/civil.h"
@@ -367,7 +369,9 @@ static kernel_fn *from_float(bool wide, uint8_t to)
 
 kernel_fn *cast_kernel(type from, type to)
 {
-    if (type_is_nested(from) || type_is_nested(to) || to.id == T_NULL || to.id >= T_STRUCT)
+    if (type_is_nested(to))
+        return cast_nested_exists(from, to) ? cast_nested : NULL;
+    if (to.id == T_NULL || to.id >= T_STRUCT)
         return NULL;
     bool same = from.id == to.id;
     if (to.id == T_STRING && from.id != T_STRING)
@@ -438,6 +442,9 @@ bool cast_implicit(type from, type to)
     case T_TIMESTAMP: return to.id == T_TIMESTAMPTZ;
     case T_FIXED:
     case T_UUID: return to.id == T_BINARY;
+    case T_STRUCT:
+    case T_LIST:
+    case T_MAP: return cast_nested_implicit(from, to);
     default: return false;
     }
 }

@@ -142,6 +142,7 @@ static fz_status open_in(evaluator *ev, const expr *e, step *s, bool *constant, 
     *constant = true;
     for (uint32_t i = 1; i < e->n; i++)
         *constant &= is_value(e->args[i]) || e->args[i]->kind == EX_PARAM;
+    *constant &= !type_is_nested(e->args[0]->t); /* those are compared one by one */
     s->run = in_any;
     s->flags = FN_NULLS;
     if (!*constant)
@@ -191,7 +192,8 @@ static fz_status open_cast(const expr *e, step *s, fz_error *err)
     type from = e->args[0]->t;
     s->try_ = e->kind == EX_TRY_CAST;
     s->run = cast_kernel(from, e->t);
-    s->flags = (cast_fallible(from, e->t) ? FN_FALLIBLE : 0) | (cast_dense(from, e->t) ? FN_DENSE | FN_CHEAP : 0);
+    s->flags = (cast_fallible(from, e->t) ? FN_FALLIBLE : 0) | (cast_dense(from, e->t) ? FN_DENSE | FN_CHEAP : 0) |
+               (type_is_nested(e->t) ? FN_RAW | FN_NULLS : 0);
     if (s->run)
         return FZ_OK;
     sbuf b;
@@ -439,6 +441,11 @@ fz_status expr_fold(const expr *e, arena *a, datum *out, fz_error *err)
             out->s.p = arena_strndup(a, out->s.p, out->s.n);
             if (!out->s.p)
                 st = error_nomem(err);
+        } else if (!out->null && type_is_nested(e->t)) {
+            vec *own = ARENA_NEW(a, vec);
+            st = own ? vec_const(own, out, 1, a, err) : error_nomem(err);
+            out->nested.v = own;
+            out->nested.row = 0;
         }
     }
     evaluator_close(ev);

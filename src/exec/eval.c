@@ -250,6 +250,34 @@ static fz_status call_flat(evaluator *ev, step *s, const vec *args, uint32_t len
     return s->run(&c, err);
 }
 
+fz_status vec_make_const(vec *v, uint32_t len, arena *a, fz_error *err)
+{
+    if (v->enc == VEC_DICT || v->enc == VEC_RLE || (v->valid && !bit_get(v->valid, 0))) {
+        datum d = vec_datum(v, 0);
+        return vec_const(v, &d, len, a, err);
+    }
+    v->enc = VEC_CONST;
+    v->valid = NULL;
+    v->len = len;
+    return FZ_OK;
+}
+
+/* A function that makes the result's vector itself. */
+static fz_status call_raw(evaluator *ev, step *s, vec *args, bool constant, uint32_t len, vec *out, fz_error *err)
+{
+    kcall c = {.e = s->e, .a = &ev->scratch, .state = s->state, .n = ev->sel ? ev->nsel : len, .len = len,
+               .rows = ev->sel, .args = args, .out = out, .try_ = s->try_};
+    *out = (vec){.t = s->t, .len = len};
+    if (!constant)
+        return s->run(&c, err);
+    for (uint32_t i = 0; i < s->nargs; i++)
+        args[i].len = 1;
+    c.n = c.len = out->len = 1;
+    c.rows = NULL;
+    TRY(s->run(&c, err));
+    return vec_make_const(out, len, &ev->scratch, err);
+}
+
 /* All arguments constant: once. */
 static fz_status call_const(evaluator *ev, step *s, const vec *args, uint32_t len, vec *out, fz_error *err)
 {
@@ -449,6 +477,8 @@ static fz_status run_call(evaluator *ev, step *s, uint32_t len, fz_error *err)
             prog_consts &= ev->is_const[s->args[i]];
         }
     }
+    if (s->flags & FN_RAW)
+        return call_raw(ev, s, args, varying == 0, len, out, err);
     if (varying == 0 && !(s->flags & FN_VOLATILE))
         return call_const(ev, s, args, len, out, err);
     if (varying == 1 && s->nargs <= 16 && !(s->flags & FN_VOLATILE)) {
@@ -521,6 +551,16 @@ static fz_status run_begin(evaluator *ev, step *s, uint32_t len, fz_error *err)
     frame *f = &ev->frames[ev->depth++];
     *f = (frame){.sel = ev->sel, .nsel = ev->nsel};
     vec *out = &ev->regs[s->out];
+    if (type_is_nested(s->t)) {
+        *out = (vec){.t = s->t, .enc = VEC_FLAT, .len = len, .valid = bitmap_alloc(&ev->scratch, len, false)};
+        f->choice = ARENA_NEW(&ev->scratch, choice);
+        uint32_t *idx = arena_alloc(&ev->scratch, len * sizeof *idx);
+        if (!out->valid || !f->choice || !idx)
+            return error_nomem(err);
+        memset(idx, 0xff, len * sizeof *idx); /* nulls */
+        f->choice->idx = idx;
+        return FZ_OK;
+    }
     TRY(vec_alloc(out, s->t, len, &ev->scratch, err));
     if (s->e->kind == EX_AND || s->e->kind == EX_OR) {
         memset(out->data, s->e->kind == EX_AND, len);
@@ -568,10 +608,46 @@ static fz_status run_logic(evaluator *ev, step *s, uint32_t len, fz_error *err)
     return FZ_OK;
 }
 
+/* The rows' values that aren't null are added to what is gathered. */
+static fz_status choose(evaluator *ev, choice *c, vec *out, const vec *v, const uint16_t *rows, uint32_t n, fz_error *err)
+{
+    arena *a = &ev->scratch;
+    uint32_t *idx = arena_alloc(a, n * sizeof *idx), m = 0;
+    bool one = v->enc == VEC_CONST; /* its value is kept once */
+    if (c->n == c->cap) {
+        uint32_t cap = c->cap ? 2 * c->cap : 4;
+        vec *parts = ARENA_ARRAY(a, vec, cap);
+        if (!parts)
+            return error_nomem(err);
+        if (c->n)
+            memcpy(parts, c->parts, c->n * sizeof *parts);
+        c->parts = parts;
+        c->cap = cap;
+    }
+    if (!idx)
+        return error_nomem(err);
+    for (uint32_t k = 0; k < n; k++) {
+        uint32_t i = rows ? rows[k] : k;
+        if (arg_null(v, i))
+            continue;
+        bit_set(out->valid, i);
+        c->idx[i] = c->total + (one ? 0 : m);
+        idx[one ? 0 : m++] = one ? 0 : i;
+        m = one ? 1 : m;
+    }
+    if (m == 0)
+        return FZ_OK;
+    TRY(vec_take(&c->parts[c->n++], v, idx, m, false, a, err));
+    c->total += m;
+    return FZ_OK;
+}
+
 /* out[rows] = v[rows] */
 static fz_status scatter(evaluator *ev, vec *out, const vec *v, const uint16_t *rows, uint32_t n, fz_error *err)
 {
     vec f;
+    if (type_is_nested(out->t))
+        return choose(ev, ev->frames[ev->depth - 1].choice, out, v, rows, n, err);
     TRY(vec_flatten_rows(&f, v, rows, n, &ev->scratch, err));
     uint32_t size = phys_size(type_phys(out->t)), stride = ARG_STRIDE(&f);
     for (uint32_t k = 0; k < n; k++) {
@@ -656,11 +732,17 @@ static fz_status run_filter_arg(evaluator *ev, step *s, uint32_t len, fz_error *
 
 /* ---- a program ---- */
 
-static void run_end(evaluator *ev)
+static fz_status run_end(evaluator *ev, step *s, uint32_t len, fz_error *err)
 {
     frame *f = &ev->frames[--ev->depth];
     ev->sel = f->sel;
     ev->nsel = f->nsel;
+    vec all;
+    const choice *c = f->choice;
+    if (!c)
+        return FZ_OK;
+    TRY(vec_concat(&all, s->t, c->parts, c->n, &ev->scratch, err));
+    return vec_take(&ev->regs[s->out], &all, c->idx, len, false, &ev->scratch, err);
 }
 
 static fz_status run_step(evaluator *ev, const batch *b, step *s, bool *jump, fz_error *err)
@@ -690,7 +772,7 @@ static fz_status run_step(evaluator *ev, const batch *b, step *s, bool *jump, fz
         TRY(run_filter_arg(ev, s, len, err));
         *jump = ev->sel && ev->nsel == 0;
         return FZ_OK;
-    case STEP_END: run_end(ev); return FZ_OK;
+    case STEP_END: return run_end(ev, s, len, err);
     default: return error_set(err, FZ_INTERNAL, "an unknown step %d", s->op);
     }
 }

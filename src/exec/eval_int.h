@@ -38,7 +38,9 @@ typedef struct program {
     bool ready;
 } program;
 
-typedef struct frame { const uint16_t *sel, *rest; uint32_t nsel, nrest; } frame;
+/* CASE and COALESCE of a nested type gather the values that branches give, and where each row's lies in them. */
+typedef struct choice { vec *parts; uint32_t n, cap, total; uint32_t *idx; } choice;
+typedef struct frame { const uint16_t *sel, *rest; uint32_t nsel, nrest; choice *choice; } frame;
 
 struct evaluator {
     mem *m;
@@ -63,9 +65,6 @@ fz_status program_prepare(evaluator *ev, bool filter, fz_error *err);
 
 /* Rows of a boolean vector that are true, among rows[0..n) (NULL: 0..n-1). */
 uint32_t rows_true(const vec *v, const uint16_t *rows, uint32_t n, uint16_t *out);
-/* FLAT or CONST, with values at the given rows (NULL: all). */
-fz_status vec_flatten_rows(vec *dst, const vec *src, const uint16_t *rows, uint32_t n, arena *a, fz_error *err);
-
 fz_status program_run(evaluator *ev, const program *p, const batch *b, fz_error *err);
 
 #endif

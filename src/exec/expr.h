@@ -52,6 +52,16 @@ typedef struct func_match {
  * parameter), with implicit casts: widening among numbers, text literals to what the other side is (is_literal[i]: the argument is a
  * constant string), date→timestamp. FZ_NOT_FOUND with SQLSTATE 42883 and, where names are near, a hint. */
 fz_status func_resolve(str name, uint32_t n, const type *args, const bool *is_literal, func_match *out, fz_error *err);
+/* The functions of structs, lists and maps, and comparisons of them; types lie in the arena. *known false: it isn't one of them
+ * (nothing is reported): func_resolve may know it. */
+fz_status func_resolve_nested(arena *a, str name, uint32_t n, const type *args, const bool *is_literal, bool *known,
+                              func_match *out, fz_error *err);
+/* Makes a struct of its fields, a list of its elements, a map of key, value, key, value, …, as expr.t says; any number of
+ * arguments, of exactly the members' types. */
+const func *func_constructor(type_id t);
+const func *func_field(void); /* a struct's field: the struct, and a constant text, the field's exact name */
+bool type_list(arena *a, type element, type *out); /* false: no memory */
+bool type_map(arena *a, type key, type value, type *out);
 /* All function names, for suggestions and documentation; sorted. */
 const char *const *func_names(uint32_t *n);
 const char *func_name(const func *f);
@@ -60,6 +70,12 @@ bool cast_exists(type from, type to);
 bool cast_implicit(type from, type to);
 /* The common type of CASE branches, UNION, VALUES, IN, comparisons; false: none. */
 bool type_common(type a, type b, type *out);
+/* The same, also for nested types whose members have common types; new ones lie in the arena. */
+bool type_common_in(arena *a, type x, type y, type *out);
+/* Whether one nested type's members find their places in the other's, and which of `from` becomes member k of `to`;
+ * UINT32_MAX: none, it is null. */
+bool cast_members(type from, type to);
+uint32_t cast_member(type from, type to, uint32_t k);
 
 /* ---- aggregates ---- */
 

@@ -106,6 +106,8 @@ static int name_index(str name, const char *const *names, int n)
     return -1;
 }
 
+int func_cmp_op(str name) { return name_index(str_eqz(name, "!=") ? STR("<>") : name, cmp_names, CMP_COUNT_); }
+
 /* The common type of n arguments, where text literals take the others' type. */
 static bool common_of(uint32_t n, const type *args, const bool *lit, type *out)
 {
@@ -247,6 +249,8 @@ fz_status func_resolve(str name, uint32_t n, const type *args, const bool *is_li
                 best_cost = cost;
             }
         }
+    for (const func *f = func_nested_table; f->name; f++)
+        known |= str_eqz(name, f->name);
     if (!best)
         return no_function(name, n, args, known, err);
     out->fn = best;
@@ -260,17 +264,19 @@ const char *func_name(const func *f) { return f->name; }
 
 /* Sorted by hand; a test compares it with the tables. */
 static const char *const names[] = {
-    "abs", "acos", "add_interval", "ascii", "asin", "atan", "atan2", "btrim", "cbrt", "ceil", "ceiling",
-    "char_length", "chr", "concat", "concat_ws", "contains", "cos", "current_date", "current_timestamp", "date_add",
-    "date_diff", "date_part", "date_trunc", "datediff", "day", "dayname", "dayofmonth", "dayofweek", "dayofyear",
-    "degrees", "ends_with", "epoch", "exp", "extract", "floor", "greatest", "hour", "ilike", "initcap", "isfinite",
-    "isinf", "isnan", "last_day", "lcase", "least", "left", "length", "like", "ln", "localtimestamp", "log", "log10",
-    "log2", "lower", "lpad", "ltrim", "make_date", "make_timestamp", "microsecond", "millisecond", "minute", "mod",
-    "month", "monthname", "now", "nullif", "octet_length", "pi", "position", "pow", "power", "quarter", "radians",
-    "regexp_extract", "regexp_like", "regexp_matches", "regexp_replace", "repeat", "replace", "reverse", "right",
-    "round", "rpad", "rtrim", "second", "sign", "sin", "split_part", "sqrt", "starts_with", "strftime", "strpos",
-    "substr", "substring", "tan", "to_char", "to_timestamp", "translate", "trim", "trunc", "typeof", "ucase", "upper",
-    "week", "weekofyear", "year",
+    "abs", "acos", "add_interval", "array_contains", "array_extract", "array_length", "array_slice", "ascii", "asin",
+    "atan", "atan2", "btrim", "cardinality", "cbrt", "ceil", "ceiling", "char_length", "chr", "concat", "concat_ws",
+    "contains", "cos", "current_date", "current_timestamp", "date_add", "date_diff", "date_part", "date_trunc",
+    "datediff", "day", "dayname", "dayofmonth", "dayofweek", "dayofyear", "degrees", "element_at", "ends_with",
+    "epoch", "exp", "extract", "floor", "greatest", "hour", "ilike", "initcap", "isfinite", "isinf", "isnan",
+    "last_day", "lcase", "least", "left", "len", "length", "like", "list_contains", "list_extract", "list_has",
+    "list_slice", "list_value", "ln", "localtimestamp", "log", "log10", "log2", "lower", "lpad", "ltrim", "make_date",
+    "make_timestamp", "map", "map_contains", "map_from_arrays", "map_keys", "map_value", "map_values", "microsecond",
+    "millisecond", "minute", "mod", "month", "monthname", "now", "nullif", "octet_length", "pi", "position", "pow",
+    "power", "quarter", "radians", "regexp_extract", "regexp_like", "regexp_matches", "regexp_replace", "repeat",
+    "replace", "reverse", "right", "round", "rpad", "rtrim", "second", "sign", "sin", "split_part", "sqrt",
+    "starts_with", "strftime", "strpos", "struct_extract", "struct_pack", "substr", "substring", "tan", "to_char",
+    "to_timestamp", "translate", "trim", "trunc", "typeof", "ucase", "upper", "week", "weekofyear", "year",
 };
 
 const char *const *func_names(uint32_t *n)

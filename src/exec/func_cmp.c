@@ -129,6 +129,10 @@ static bool same_at(const vec *a, const vec *b, uint32_t i)
     case PHYS_F32: return f64_cmp(((const float *)a->data)[x], ((const float *)b->data)[y]) == 0;
     case PHYS_F64: return f64_cmp(((const double *)a->data)[x], ((const double *)b->data)[y]) == 0;
     case PHYS_STR: return strview_eq((const strview *)a->data + x, (const strview *)b->data + y);
+    case PHYS_NESTED: {
+        datum d = vec_datum(a, i), e = vec_datum(b, i);
+        return datum_cmp(&d, &e) == 0;
+    }
     default: return true;
     }
 }
@@ -164,6 +168,8 @@ const func *func_cmp(int op, phys p)
         return &distinct_f;
     if (op == CMP_NOT_DISTINCT)
         return &not_distinct_f;
+    if (p == PHYS_NESTED)
+        return func_cmp_nested(op);
     if (p < PHYS_U8 || p > PHYS_STR)
         return NULL;
     return &cmp_table[op][p - PHYS_U8];
@@ -214,5 +220,5 @@ static const func least_f = {"least", 1, {ANY_TYPE}, SAME_AS_0, FN_NULLS | FN_VA
 
 const func *func_extreme(bool is_greatest, phys p)
 {
-    return p == PHYS_NONE ? NULL : is_greatest ? &greatest_f : &least_f;
+    return p == PHYS_NONE || p == PHYS_NESTED ? NULL : is_greatest ? &greatest_f : &least_f;
 }

@@ -26,6 +26,9 @@ enum {
     FN_VOLATILE = 8, /* not folded: the value changes from one call to the next */
     FN_VARIADIC = 16,
     FN_CHEAP = 32,   /* as cheap as a gather: not worth a cache of dictionary results */
+    FN_RAW = 64,     /* sees arguments in any encoding, makes all of *out itself; handles nulls. `rows` are the selected
+                      * ones (NULL: all); arguments' values in others are anything, codes too. With constant
+                      * arguments only it is called for one row */
 };
 
 #define KERNEL_RETRY ((fz_status)1000) /* internal, never leaves the evaluator */
@@ -61,6 +64,8 @@ struct func {
 /* Families chosen by type, for operators. */
 enum { CMP_EQ, CMP_NE, CMP_LT, CMP_LE, CMP_GT, CMP_GE, CMP_DISTINCT, CMP_NOT_DISTINCT, CMP_COUNT_ };
 const func *func_cmp(int op, phys p);
+const func *func_cmp_nested(int op); /* CMP_EQ to CMP_GE */
+int func_cmp_op(str name); /* -1: none */
 enum { ARITH_ADD, ARITH_SUB, ARITH_MUL, ARITH_DIV, ARITH_MOD, ARITH_COUNT_ };
 /* NULL: none for that type. t: the common type of the arguments; result gives its own type for decimals. */
 fz_status func_arith(int op, type a, type b, func_match *out, fz_error *err);
@@ -69,13 +74,22 @@ const func *func_extreme(bool greatest, phys p);
 
 /* Tables of the families; each ends with a NULL name. */
 extern const func func_math_table[], func_text_table[], func_regexp_table[], func_date_table[];
+extern const func func_nested_table[]; /* func_resolve_nested finds them */
 
 /* ---- casts ---- */
 bool cast_fallible(type from, type to);
 kernel_fn *cast_kernel(type from, type to); /* NULL: there is none */
 bool cast_dense(type from, type to);
+fz_status cast_nested(kcall *c, fz_error *err); /* FN_RAW: between nested types */
+bool cast_nested_exists(type from, type to);
+bool cast_nested_implicit(type from, type to);
 
 /* ---- helpers for kernels ---- */
+
+/* FLAT or CONST, with values at the given rows (NULL: all). */
+fz_status vec_flatten_rows(vec *dst, const vec *src, const uint16_t *rows, uint32_t n, arena *a, fz_error *err);
+/* Row 0 of v for len rows, in place. */
+fz_status vec_make_const(vec *v, uint32_t len, arena *a, fz_error *err);
 
 /* Marks a row of the result as null. */
 bool kcall_null(kcall *c, uint32_t row);

@@ -193,9 +193,30 @@ static fz_status value_of(values_source *v, const expr *e, arena *a, datum *d, f
         d->t = e->t;
         if (!d->null && type_phys(e->t) == PHYS_STR && !(d->s.p = arena_strndup(a, d->s.p, d->s.n)))
             st = error_nomem(err);
+        if (!d->null && type_is_nested(e->t)) { /* it lies in the evaluator's memory */
+            vec *own = ARENA_NEW(a, vec);
+            st = own ? vec_const(own, d, 1, a, err) : error_nomem(err);
+            d->nested.v = own;
+            d->nested.row = 0;
+        }
     }
     evaluator_close(ev);
     return st;
+}
+
+/* A column of nested values: the rows' values, one behind the other. */
+static fz_status nested_column(values_source *v, uint32_t c, uint32_t n, vec *out, arena *a, fz_error *err)
+{
+    const plan *p = v->p;
+    vec *rows = ARENA_ARRAY(a, vec, n);
+    if (!rows)
+        return error_nomem(err);
+    for (uint32_t i = 0; i < n; i++) {
+        datum d;
+        TRY(value_of(v, p->values.cells[(size_t)(v->row + i) * p->out.n + c], a, &d, err));
+        TRY(vec_const(&rows[i], &d, 1, a, err));
+    }
+    return vec_concat(out, p->out.cols[c].t, rows, n, a, err);
 }
 
 static void datum_put(vec *v, uint32_t i, const datum *d)
@@ -213,7 +234,8 @@ static void datum_put(vec *v, uint32_t i, const datum *d)
     case PHYS_F32: ((float *)v->data)[i] = d->f32; break;
     case PHYS_F64: ((double *)v->data)[i] = d->f64; break;
     case PHYS_STR: ((strview *)v->data)[i] = strview_make(d->s.p, (uint32_t)d->s.n); break;
-    case PHYS_NONE: break;
+    case PHYS_NONE:
+    case PHYS_NESTED: break;
     }
 }
 
@@ -232,6 +254,10 @@ static fz_status values_next(psource *s, void *local, task *waiter, batch *out, 
         n = BATCH_ROWS;
     TRY(batch_columns(out, p->out.n, err));
     for (uint32_t c = 0; c < p->out.n; c++) {
+        if (type_is_nested(p->out.cols[c].t)) {
+            TRY(nested_column(v, c, n, &out->cols[c], &out->mem, err));
+            continue;
+        }
         TRY(vec_alloc(&out->cols[c], p->out.cols[c].t, n, &out->mem, err));
         out->cols[c].valid = bitmap_alloc(&out->mem, n, true);
         if (!out->cols[c].valid)

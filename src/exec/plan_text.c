@@ -55,6 +55,12 @@ static bool is_infix(const char *name)
 static void call_text(const expr *e, const row_schema *in, uint32_t depth, sbuf *out)
 {
     const char *name = func_name(e->fn);
+    if (e->fn == func_field() && e->n == 2) { /* st.a */
+        text(e->args[0], in, depth, out);
+        sbuf_addc(out, '.');
+        sbuf_str(out, e->args[1]->value.s);
+        return;
+    }
     if (is_infix(name) && e->n == 2) {
         sbuf_addc(out, '(');
         text(e->args[0], in, depth, out);
