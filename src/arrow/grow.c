@@ -1,7 +1,7 @@
 /* grow.c: see grow.h. */
 #include "arrow/grow.h"
 
-#define VALUES_MAX (1u << 30) /* of one column in one batch */
+#define VALUES_MAX (1u << 26) /* of one column in one batch */
 #define HINT_MIN 64
 #define HINT_MAX (1u << 18) /* one odd batch doesn't make all later ones large */
 #define ALIGN64(n) (((size_t)(n) + 63) & ~(size_t)63)

@@ -12,20 +12,35 @@ static bool has_suffix(str s, const char *suffix)
     return s.n >= x.n && str_ieq((str){s.p + s.n - x.n, x.n}, x);
 }
 
+/* By the extension; false: it says nothing. */
+static bool by_extension(str s, source_format *out)
+{
+    static const struct { const char *suffix; source_format f; } known[] = {
+        {".parquet", SOURCE_PARQUET}, {".pq", SOURCE_PARQUET}, {".avro", SOURCE_AVRO}, {".json", SOURCE_JSON}, {".ndjson", SOURCE_JSON},
+        {".jsonl", SOURCE_JSON}, {".csv", SOURCE_CSV}, {".tsv", SOURCE_CSV}, {".txt", SOURCE_CSV}, {".psv", SOURCE_CSV},
+    };
+    static const char *const packed[] = {".gz", ".zst", ".zstd"};
+    bool is_packed = false;
+    for (size_t i = 0; i < sizeof packed / sizeof packed[0] && !is_packed; i++)
+        if (has_suffix(s, packed[i])) {
+            s.n -= strlen(packed[i]);
+            is_packed = true;
+        }
+    for (size_t i = 0; i < sizeof known / sizeof known[0]; i++)
+        if (has_suffix(s, known[i].suffix) && !(is_packed && (known[i].f == SOURCE_PARQUET || known[i].f == SOURCE_AVRO))) {
+            *out = known[i].f;
+            return true;
+        }
+    *out = SOURCE_CSV;
+    return is_packed;
+}
+
 fz_status source_detect(const char *path, source_format *out, fz_error *err)
 {
     str s = str_of(path);
-    *out = SOURCE_CSV;
-    if (has_suffix(s, ".parquet") || has_suffix(s, ".pq")) {
-        *out = SOURCE_PARQUET;
+    if (by_extension(s, out))
         return FZ_OK;
-    }
-    static const char *const known[] = {".csv", ".tsv", ".txt", ".psv", ".gz", ".zst", ".zstd"};
-    for (size_t i = 0; i < sizeof known / sizeof known[0]; i++)
-        if (has_suffix(s, known[i]))
-            return FZ_OK;
-    static const char *const refused[][2] = {{".json", "JSON"}, {".ndjson", "JSON"}, {".jsonl", "JSON"}, {".orc", "ORC"}, {".avro", "Avro"},
-                                             {".xlsx", "Excel"}, {".arrow", "Arrow IPC"}, {".feather", "Arrow IPC"}};
+    static const char *const refused[][2] = {{".orc", "ORC"}, {".xlsx", "Excel"}, {".arrow", "Arrow IPC"}, {".feather", "Arrow IPC"}};
     for (size_t i = 0; i < sizeof refused / sizeof refused[0]; i++)
         if (has_suffix(s, refused[i][0])) {
             error_set(err, FZ_UNSUPPORTED, "reading %s files isn't supported", refused[i][1]);
@@ -38,26 +53,42 @@ fz_status source_detect(const char *path, source_format *out, fz_error *err)
         return FZ_OK; /* whoever opens it says what is wrong */
     io_file *f;
     char magic[4];
+    bool orc = false;
     if (io_open(path, NULL, &f, NULL) == FZ_OK) {
-        if (f->size >= 12 && io_read(f, 0, magic, 4, NULL) == FZ_OK && memcmp(magic, "PAR1", 4) == 0)
-            *out = SOURCE_PARQUET;
+        if (f->size >= 12 && io_read(f, 0, magic, 4, NULL) == FZ_OK) {
+            if (memcmp(magic, "PAR1", 4) == 0)
+                *out = SOURCE_PARQUET;
+            else if (memcmp(magic, "Obj\1", 4) == 0)
+                *out = SOURCE_AVRO;
+            orc = memcmp(magic, "ORC", 3) == 0;
+        }
         io_close(f);
     }
-    return FZ_OK;
+    if (!orc)
+        return FZ_OK;
+    error_set(err, FZ_UNSUPPORTED, "reading ORC files isn't supported");
+    error_where(err, path);
+    return FZ_UNSUPPORTED;
+}
+
+const char *source_format_name(source_format f)
+{
+    static const char *const names[] = {"auto", "csv", "parquet", "avro", "json"};
+    return names[f];
 }
 
 fz_status source_format_parse(const char *text, source_format *out, fz_error *err)
 {
-    str s = str_of(text);
-    if (str_ieq(s, STR("csv")) || str_ieq(s, STR("tsv")))
-        *out = SOURCE_CSV;
-    else if (str_ieq(s, STR("parquet")))
-        *out = SOURCE_PARQUET;
-    else if (str_ieq(s, STR("auto")))
-        *out = SOURCE_AUTO;
-    else
-        return error_set(err, FZ_INVALID, "source format \"%s\" isn't known; there are csv and parquet", text);
-    return FZ_OK;
+    static const struct { const char *name; source_format f; } names[] = {
+        {"auto", SOURCE_AUTO}, {"csv", SOURCE_CSV}, {"tsv", SOURCE_CSV}, {"parquet", SOURCE_PARQUET}, {"avro", SOURCE_AVRO},
+        {"json", SOURCE_JSON}, {"ndjson", SOURCE_JSON}, {"jsonl", SOURCE_JSON},
+    };
+    for (size_t i = 0; i < sizeof names / sizeof names[0]; i++)
+        if (str_ieq(str_of(text), str_of(names[i].name))) {
+            *out = names[i].f;
+            return FZ_OK;
+        }
+    return error_set(err, FZ_INVALID, "source format \"%s\" isn't known; there are csv, json, parquet and avro", text);
 }
 
 void source_options_init(source_options *so, arena *a, csv_options *o)

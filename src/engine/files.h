@@ -6,11 +6,12 @@
 
 #include "format/csv/csv.h"
 
-typedef enum source_format { SOURCE_AUTO, SOURCE_CSV, SOURCE_PARQUET } source_format;
+typedef enum source_format { SOURCE_AUTO, SOURCE_CSV, SOURCE_PARQUET, SOURCE_AVRO, SOURCE_JSON } source_format;
 
-/* By extension (.csv .tsv .txt .psv, also with .gz .zst; .parquet .pq), else by the first bytes; CSV where nothing speaks against it.
- * "-" (standard input) is CSV. */
+/* By extension (.csv .tsv .txt .psv .json .ndjson .jsonl, also with .gz .zst; .parquet .pq; .avro), else by the first bytes; CSV where nothing
+ * speaks against it. "-" (standard input) is CSV. */
 fz_status source_detect(const char *path, source_format *out, fz_error *err);
+const char *source_format_name(source_format f);
 fz_status source_format_parse(const char *text, source_format *out, fz_error *err);
 
 /* Options by name into csv_options; lists grow in the arena. */

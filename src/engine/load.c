@@ -5,9 +5,11 @@
  * Several files are one commit: their rows follow each other (UNION ALL of their scans). Where a table is made from several CSV
  * files, a column has the type that holds all of them: files that inferred another one are opened again with it.
  */
+#include "engine/avro_table.h"
 #include "engine/csv_table.h"
 #include "engine/engine_int.h"
 #include "engine/files.h"
+#include "engine/new_table.h"
 #include "engine/parquet_table.h"
 #include "engine/rows.h"
 
@@ -264,7 +266,7 @@ static const expr *column_as(arena *a, const row_schema *in, int col, type t)
     return cast;
 }
 
-/* Parquet columns into the table's: by name, with casts that can fail only by value. */
+/* Parquet and Avro columns into the table's: by name, with casts that can fail only by value. */
 static fz_status plan_match(load *l, const plan *in, const plan **out, fz_error *err)
 {
     arena *a = &l->st->plan_mem;
@@ -340,13 +342,15 @@ static fz_status plan_files(load *l, const plan **out, fz_error *err)
         table_source *t;
         if (l->format == SOURCE_PARQUET)
             TRY(parquet_table_new(str_of(l->files[i]), st->s->lake->rt->footers, m, &t, err));
+        else if (l->format == SOURCE_AVRO)
+            TRY(avro_table_new(str_of(l->files[i]), m, &t, err));
         else
             TRY(csv_table_new(st->inputs[i], m, &t, err));
         st->bound.tables[st->bound.n_tables++] = t; /* released with the bound plan */
         parts[i] = plan_scan(a, t, &t->schema);
         if (!parts[i])
             return error_nomem(err);
-        if (l->format == SOURCE_PARQUET && (l->base || i)) {
+        if ((l->format == SOURCE_PARQUET || l->format == SOURCE_AVRO) && (l->base || i)) {
             if (!l->base && i == 1)
                 l->target = parts[0]->out;
             fz_status r = plan_match(l, parts[i], &parts[i], err);
@@ -357,6 +361,17 @@ static fz_status plan_files(load *l, const plan **out, fz_error *err)
         }
     }
     return union_all(a, n, parts, out, err);
+}
+
+/* The new columns as part of the commit. */
+static fz_status added_updates(load *l, arena *a, ib_change *out, fz_error *err)
+{
+    const ib_metadata *md = l->base->md;
+    *out = (ib_change){.a = a};
+    TRY(ib_change_require(out, (ib_requirement){IB_ASSERT_CURRENT_SCHEMA_ID, {0}, md->current_schema_id}, err));
+    TRY(ib_change_require(out, (ib_requirement){IB_ASSERT_LAST_ASSIGNED_FIELD_ID, {0}, md->last_column_id}, err));
+    TRY(ib_change_update(out, (ib_update){.kind = IB_ADD_SCHEMA, .schema = &l->added, .id = l->evolved->last_column_id}, err));
+    return ib_change_update(out, (ib_update){.kind = IB_SET_CURRENT_SCHEMA, .id = -1}, err);
 }
 
 static fz_status bind_load(statement *st, void *ctx, write_target *t, fz_error *err)
@@ -370,7 +385,8 @@ static fz_status bind_load(statement *st, void *ctx, write_target *t, fz_error *
     if (l->base) {
         t->base = l->base;
         t->md = l->evolved ? l->evolved : l->base->md;
-        t->added = l->evolved ? &l->added : NULL;
+        if (l->evolved)
+            TRY(added_updates(l, a, &t->before, err));
         t->schema = l->target;
         return FZ_OK;
     }
@@ -390,8 +406,10 @@ static fz_status bind_load(statement *st, void *ctx, write_target *t, fz_error *
         }
     }
     ib_metadata *md;
-    TRY(new_table_metadata(st->s, t->id, &t->schema, np, parts, l->n_props, l->props, (str){0}, (str){0}, a, &md, err));
+    new_table nt = {.n_partitions = np, .partitions = parts, .n_properties = l->n_props, .properties = l->props};
+    TRY(new_table_metadata(st->s, t->id, &t->schema, &nt, a, &md, err));
     t->md = md;
+    t->own_md = true;
     return FZ_OK;
 }
 

@@ -2,6 +2,7 @@
  * statement.c: what one statement needs while it runs: names resolved to tables (each table once: all of the statement sees the same
  * state), files opened, parameters, the bound plan and its query.
  */
+#include "engine/avro_table.h"
 #include "engine/csv_table.h"
 #include "engine/engine_int.h"
 #include "engine/files.h"
@@ -48,6 +49,8 @@ static fz_status resolve_any(statement *st, str path, source_format format, cons
         TRY(source_detect(z, &format, err));
     if (format == SOURCE_PARQUET)
         return parquet_table_new(path, st->s->lake->rt->footers, &st->s->lake->rt->rt->root, out, err);
+    if (format == SOURCE_AVRO)
+        return avro_table_new(path, &st->s->lake->rt->rt->root, out, err);
     if (path_is_pattern(path)) {
         uint32_t n;
         const char **paths;
@@ -77,7 +80,8 @@ static fz_status resolve_function(sql_resolver *r, str name, uint32_t n, const s
 {
     statement *st = (statement *)r;
     bool csv = str_eqz(name, "read_csv");
-    if (!csv && !str_eqz(name, "read_parquet"))
+    source_format format = csv ? SOURCE_CSV : str_eqz(name, "read_parquet") ? SOURCE_PARQUET : str_eqz(name, "read_avro") ? SOURCE_AVRO : SOURCE_AUTO;
+    if (format == SOURCE_AUTO)
         return error_sql(err, FZ_NOT_FOUND, "42883", "there is no table function \"" STR_FMT "\"", STR_ARG(name));
     if (n == 0 || args[0].name.n || args[0].value.null || args[0].value.t.id != T_STRING)
         return error_set(err, FZ_INVALID, STR_FMT " takes a path as its first argument", STR_ARG(name));
@@ -102,7 +106,7 @@ static fz_status resolve_function(sql_resolver *r, str name, uint32_t n, const s
         if (!known)
             return error_set(err, FZ_INVALID, STR_FMT " has no option \"" STR_FMT "\"", STR_ARG(name), STR_ARG(args[i].name));
     }
-    return resolve_any(st, args[0].value.s, csv ? SOURCE_CSV : SOURCE_PARQUET, &o, a, out, err);
+    return resolve_any(st, args[0].value.s, format, &o, a, out, err);
 }
 
 static void resolve_table_names(sql_resolver *r, const sql_name *missing, void (*each)(void *ctx, str name), void *ctx)
@@ -143,6 +147,7 @@ static void resolve_function_names(sql_resolver *r, void (*each)(void *ctx, str 
 {
     each(ctx, STR("read_csv"));
     each(ctx, STR("read_parquet"));
+    each(ctx, STR("read_avro"));
 }
 
 static void resolve_notice(sql_resolver *r, const char *text)

@@ -33,17 +33,20 @@ typedef enum avro_kind {
 
 typedef enum avro_logical {
     AVRO_PLAIN, AVRO_DATE, AVRO_TIME_MILLIS, AVRO_TIME_MICROS, AVRO_TIMESTAMP_MILLIS, AVRO_TIMESTAMP_MICROS,
+    AVRO_LOCAL_TIMESTAMP_MILLIS, AVRO_LOCAL_TIMESTAMP_MICROS,
     AVRO_DECIMAL, AVRO_UUID, AVRO_ID_MAP, /* array of key-value records */
     AVRO_OTHER,
 } avro_logical;
 
 typedef struct avro_type {
     uint8_t kind, logical;      /* avro_kind, avro_logical */
-    bool utc;                   /* timestamps: adjust-to-utc */
+    bool utc, utc_given;        /* timestamps: adjust-to-utc, and whether it is there */
     int32_t precision, scale;   /* AVRO_DECIMAL */
     uint32_t size;              /* AVRO_FIXED: bytes; AVRO_ENUM: symbols */
     uint32_t n;                 /* fields of a record, branches of a union, 1 for arrays and maps */
     struct avro_field *fields;
+    str name;                   /* of a record, enum or fixed; without its namespace */
+    const str *symbols;         /* AVRO_ENUM: `size` of them */
     int32_t key_id;             /* AVRO_MAP; -1: none */
     uint64_t min_size;          /* fewest bytes a value takes; 0 only where every value takes none */
     uint32_t nodes;             /* types in the tree below, with repetitions */

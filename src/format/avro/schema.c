@@ -10,7 +10,7 @@
 
 #include "codec/json.h"
 
-#define MAX_DEPTH 32
+#define MAX_DEPTH 64
 #define MAX_NODES 65536
 #define MAX_SIZE (1ull << 40)
 
@@ -183,6 +183,7 @@ static fz_status set_logical(parser *p, const json_node *n, avro_type *t, fz_err
     static const struct { const char *name; uint8_t logical; } NAMES[] = {
         {"date", AVRO_DATE}, {"time-millis", AVRO_TIME_MILLIS}, {"time-micros", AVRO_TIME_MICROS},
         {"timestamp-millis", AVRO_TIMESTAMP_MILLIS}, {"timestamp-micros", AVRO_TIMESTAMP_MICROS},
+        {"local-timestamp-millis", AVRO_LOCAL_TIMESTAMP_MILLIS}, {"local-timestamp-micros", AVRO_LOCAL_TIMESTAMP_MICROS},
         {"decimal", AVRO_DECIMAL}, {"uuid", AVRO_UUID}, {"map", AVRO_ID_MAP},
     };
     const json_node *l = json_get(&p->doc, n, "logicalType");
@@ -194,12 +195,27 @@ static fz_status set_logical(parser *p, const json_node *n, avro_type *t, fz_err
             t->logical = NAMES[i].logical;
     const json_node *utc = json_get(&p->doc, n, "adjust-to-utc");
     t->utc = utc && utc->type == JSON_TRUE;
+    t->utc_given = utc && (utc->type == JSON_TRUE || utc->type == JSON_FALSE);
     if (t->logical == AVRO_DECIMAL) {
         TRY(opt_i32(p, n, "precision", 0, &t->precision, err));
         TRY(opt_i32(p, n, "scale", 0, &t->scale, err));
         if (t->precision < 1 || t->precision > 38 || t->scale < 0 || t->scale > t->precision)
             return json_error(&p->doc, n, err, "Avro schema: decimal(%d,%d) doesn't exist", t->precision, t->scale);
     }
+    return FZ_OK;
+}
+
+static fz_status parse_symbols(parser *p, const json_node *n, avro_type *t, fz_error *err)
+{
+    TRY(json_want(&p->doc, n, JSON_ARRAY, "\"symbols\" of an Avro enum", err));
+    str *symbols = ARENA_ARRAY(p->a, str, n->n);
+    if (!symbols)
+        return error_nomem(err);
+    const json_node *s = n + 1;
+    for (uint32_t i = 0; i < n->n; i++, s = json_next(s))
+        TRY(json_str(&p->doc, s, p->a, &symbols[i], err));
+    t->symbols = symbols;
+    t->size = n->n;
     return FZ_OK;
 }
 
@@ -222,6 +238,7 @@ static fz_status parse_named(parser *p, const json_node *n, str space, int depth
     named *d = ARENA_NEW(p->a, named);
     if (!d)
         return error_nomem(err);
+    t->name = own;
     *d = (named){.next = p->names, .name = full};
     p->names = d;
     if (t->kind == AVRO_RECORD) {
@@ -236,8 +253,8 @@ static fz_status parse_named(parser *p, const json_node *n, str space, int depth
     } else {
         const json_node *symbols;
         TRY(json_need(&p->doc, n, "symbols", "an Avro enum", &symbols, err));
-        t->size = symbols->type == JSON_ARRAY ? symbols->n : 0;
         t->min_size = 1;
+        TRY(parse_symbols(p, symbols, t, err));
     }
     d->type = t;
     return FZ_OK;
