@@ -3,8 +3,9 @@
  *
  * A state is plain memory, zero at the start, aligned to 16. update() takes rows of one batch, with
  * a state per row (groups[k] + off) or one for all of them; merge() adds another state of the same
- * group; finish() writes the result. Text and sets of a state lie in the arena of the table that
- * owns the state, so that nothing has to be freed one by one.
+ * group; finish() writes the result. Text of a state lies in the arena of the table that
+ * owns the state, so that nothing has to be freed one by one. An aggregate over distinct values has the same state: it is
+ * given each value once (op_agg.c).
  */
 #ifndef EXEC_AGG_INT_H
 #define EXEC_AGG_INT_H
@@ -29,21 +30,24 @@ struct agg_func {
     fz_status (*update)(const agg_call *c, fz_error *err);
     fz_status (*merge)(const agg_expr *e, uint8_t *to, const uint8_t *from, arena *a, fz_error *err);
     fz_status (*finish)(const agg_expr *e, const uint8_t *state, vec *out, uint32_t row, fz_error *err); /* clears valid's bit for null */
-    bool plain_distinct;     /* DISTINCT makes no difference */
+    bool one_value;          /* the state is one of the values, at its start (so DISTINCT makes no difference) */
 };
 enum { AGG_SUM_DEC = 210, AGG_AVG_DEC };
 
-/* An aggregate of a plan: the function, or its form over distinct values. */
+/* An aggregate of a plan, and where its state lies in a row. */
 typedef struct agg_inst {
     const agg_expr *e;
     const agg_func *fn;
     bool distinct;
+    uint32_t set;            /* 0: updated by rows of the input; else by the distinct values of that set (op_agg.c) */
     uint32_t off, size;
 } agg_inst;
 
 void agg_inst_init(agg_inst *x, const agg_expr *e);
 fz_status agg_update(const agg_inst *x, agg_call *c, fz_error *err);
 fz_status agg_merge(const agg_inst *x, uint8_t *to_row, const uint8_t *from_row, arena *a, fz_error *err);
-fz_status agg_finish(const agg_inst *x, const uint8_t *row, vec *out, uint32_t at, arena *scratch, fz_error *err);
+fz_status agg_finish(const agg_inst *x, const uint8_t *row, vec *out, uint32_t at, fz_error *err);
+/* Whether the state starts with a string view. */
+bool agg_text_state(const agg_inst *x);
 
 #endif

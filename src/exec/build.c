@@ -87,6 +87,25 @@ static fz_status build_join(query *q, const plan *p, pipeline *into, uint32_t de
     return op_add(q, into, from, probe, err);
 }
 
+static fz_status build_aggregate(query *q, const plan *p, pipeline *into, uint32_t depth, fz_error *err)
+{
+    psink *sink, *more;
+    psource *src, **values;
+    uint32_t n;
+    TRY(agg_new(q, p, &sink, &src, &more, &values, &n, err));
+    TRY(build_breaker(q, p->in[0], sink, depth, err));
+    if (n) {
+        pipeline *second = ARENA_NEW(&q->mem, pipeline);
+        if (!second)
+            return error_nomem(err);
+        second->sink = more;
+        for (uint32_t i = 0; i < n; i++)
+            TRY(branch_add(q, second, values[i], err));
+        TRY(pipe_add(q, second, err));
+    }
+    return branch_add(q, into, src, err);
+}
+
 static fz_status build(query *q, const plan *p, pipeline *into, uint32_t depth, fz_error *err)
 {
     uint32_t from = into->nbranches;
@@ -109,9 +128,7 @@ static fz_status build(query *q, const plan *p, pipeline *into, uint32_t depth, 
         TRY(op_project_new(q, p, &o, err));
         return op_add(q, into, from, o, err);
     case PLAN_AGGREGATE:
-        TRY(agg_new(q, p, &sink, &src, err));
-        TRY(build_breaker(q, p->in[0], sink, depth + 1, err));
-        return branch_add(q, into, src, err);
+        return build_aggregate(q, p, into, depth + 1, err);
     case PLAN_SORT:
         TRY(sort_new(q, p, &sink, &src, err));
         TRY(build_breaker(q, p->in[0], sink, depth + 1, err));

@@ -10,6 +10,8 @@
 
 #define CHUNK_ROWS (1u << GROUP_CHUNK_LOG2)
 #define GROUPS_MAX 0xfffffff0u
+#define SLOT_AHEAD 16
+#define ROW_AHEAD  8
 
 void group_table_init(group_table *g, const row_layout *key, uint32_t state_bytes, mem *m)
 {
@@ -47,10 +49,22 @@ static fz_status chunk_add(group_table *g, fz_error *err)
     return FZ_OK;
 }
 
-fz_status group_append(group_table *g, uint8_t **row, fz_error *err)
+void group_table_clear(group_table *g)
+{
+    for (uint32_t i = 1; i < g->nchunks; i++)
+        mem_free(g->m, g->chunks[i], (size_t)CHUNK_ROWS * g->width);
+    g->bytes -= (int64_t)(g->nchunks > 1 ? g->nchunks - 1 : 0) * CHUNK_ROWS * g->width;
+    g->nchunks = g->nchunks ? 1 : 0;
+    g->n = 0;
+    if (g->cap)
+        memset(g->slots, 0, g->cap * sizeof *g->slots);
+    arena_reset(&g->text);
+}
+
+static fz_status row_add(group_table *g, uint8_t **row, fz_error *err)
 {
     if (g->n >= GROUPS_MAX)
-        return error_set(err, FZ_LIMIT, "more than %u rows in a hash table", GROUPS_MAX);
+        return error_set(err, FZ_LIMIT, "more than %u groups in a hash table", GROUPS_MAX);
     if (g->n == g->nchunks * CHUNK_ROWS)
         TRY(chunk_add(g, err));
     *row = group_row(g, g->n++);
@@ -85,18 +99,11 @@ fz_status group_reserve(group_table *g, uint64_t n, fz_error *err)
     return cap > g->cap ? slots_grow(g, cap, err) : FZ_OK;
 }
 
-void group_prefetch(const group_table *g, uint64_t hash)
-{
-    if (g->cap)
-        __builtin_prefetch(&g->slots[hash >> 32 & (g->cap - 1)]);
-}
-
 static fz_status group_new(group_table *g, const uint8_t *key, uint64_t hash, uint64_t at, uint8_t **row, fz_error *err)
 {
     uint32_t number = g->n;
-    TRY(group_append(g, row, err));
+    TRY(row_add(g, row, err));
     memcpy(*row, &hash, 8);
-    memset(*row + 8, 0, 8);
     memcpy(*row + GROUP_KEY, key, g->key->width);
     uint32_t end = GROUP_KEY + g->key->width;
     memset(*row + end, 0, g->width - end);
@@ -106,48 +113,64 @@ static fz_status group_new(group_table *g, const uint8_t *key, uint64_t hash, ui
     return FZ_OK;
 }
 
-static inline bool key_eq(const group_table *g, const uint8_t *a, const uint8_t *b)
+/* words: of a key without text, a constant where the compiler can unroll; 0: text. */
+static inline __attribute__((always_inline)) bool key_eq(const row_layout *l, uint32_t words, const uint8_t *a, const uint8_t *b)
 {
-    const row_layout *l = g->key;
-    if (l->text)
+    if (!words)
         return row_eq(l, a, b);
     const uint64_t *x = (const uint64_t *)a, *y = (const uint64_t *)b;
     uint64_t diff = 0;
-    for (uint32_t i = 0; i < l->width / 8; i++)
+    for (uint32_t i = 0; i < words; i++)
         diff |= x[i] ^ y[i];
     return diff == 0;
 }
 
-static inline uint8_t *probe(const group_table *g, const uint8_t *key, uint64_t hash, uint64_t *slot)
+static inline __attribute__((always_inline)) uint8_t *probe(const group_table *g, uint32_t words, const uint8_t *key, uint64_t hash, uint64_t *slot)
 {
     uint64_t at = hash >> 32 & (g->cap - 1);
     for (uint64_t s; (s = g->slots[at]); at = (at + 1) & (g->cap - 1)) {
         if (s >> 32 != hash >> 32)
             continue;
         uint8_t *row = group_row(g, (uint32_t)s - 1);
-        if (key_eq(g, row + GROUP_KEY, key))
+        if (key_eq(g->key, words, row + GROUP_KEY, key))
             return row;
     }
     *slot = at;
     return NULL;
 }
 
-fz_status group_find_add(group_table *g, const uint8_t *key, uint64_t hash, uint8_t **row, fz_error *err)
+static inline __attribute__((always_inline)) fz_status find_add(group_table *g, uint32_t words, const uint8_t *key, uint64_t hash, uint8_t **row, fz_error *err)
 {
     if ((g->n + 1ull) * 2 > g->cap)
         TRY(slots_grow(g, g->cap ? g->cap * 2 : 1024, err));
     uint64_t at = 0;
-    *row = probe(g, key, hash, &at);
+    *row = probe(g, words, key, hash, &at);
     return *row ? FZ_OK : group_new(g, key, hash, at, row, err);
 }
 
-uint8_t *group_find(const group_table *g, const uint8_t *key, uint64_t hash)
+static inline uint32_t key_words(const row_layout *l) { return l->text ? 0 : l->width / 8; }
+
+fz_status group_find_add(group_table *g, const uint8_t *key, uint64_t hash, uint8_t **row, fz_error *err)
 {
-    uint64_t at;
-    return g->cap ? probe(g, key, hash, &at) : NULL;
+    return find_add(g, key_words(g->key), key, hash, row, err);
 }
 
-fz_status group_find_add_all(group_table *g, const uint8_t *keys, size_t stride, const uint64_t *hashes, uint32_t n, uint8_t **rows, fz_error *err)
+static inline __attribute__((always_inline)) fz_status find_all(group_table *g, uint32_t words, const uint8_t *keys, const uint64_t *hashes,
+                                                                const uint16_t *which, uint32_t n, uint8_t **rows, fz_error *err)
+{
+    size_t stride = g->key->width;
+    for (uint32_t k = 0; k < n; k++) {
+        uint32_t at = which ? which[k] : k;
+        if (k + SLOT_AHEAD < n)
+            group_prefetch(g, hashes[which ? which[k + SLOT_AHEAD] : k + SLOT_AHEAD]);
+        if (k + ROW_AHEAD < n)
+            group_prefetch_row(g, hashes[which ? which[k + ROW_AHEAD] : k + ROW_AHEAD]);
+        TRY(find_add(g, words, keys + at * stride, hashes[at], &rows[k], err));
+    }
+    return FZ_OK;
+}
+
+fz_status group_find_add_all(group_table *g, const uint8_t *keys, const uint64_t *hashes, const uint16_t *which, uint32_t n, uint8_t **rows, fz_error *err)
 {
     uint64_t need = (g->n + (uint64_t)n) * 2, cap = g->cap ? g->cap : 1024;
     bool small = need <= 32768; /* room for all at once; else growth follows the rows that are new */
@@ -155,21 +178,10 @@ fz_status group_find_add_all(group_table *g, const uint8_t *keys, size_t stride,
         cap *= 2;
     if (cap > g->cap)
         TRY(slots_grow(g, cap, err));
-    for (uint32_t k = 0; k < n; k++) {
-        if (k + 8 < n)
-            __builtin_prefetch(&g->slots[hashes[k + 8] >> 32 & (g->cap - 1)]);
-        if (k + 4 < n) {
-            uint64_t s = g->slots[hashes[k + 4] >> 32 & (g->cap - 1)];
-            if (s)
-                __builtin_prefetch(group_row(g, (uint32_t)s - 1));
-        }
-        TRY(group_find_add(g, keys + k * stride, hashes[k], &rows[k], err));
+    switch (key_words(g->key)) { /* null bits and a word per number */
+    case 2: return find_all(g, 2, keys, hashes, which, n, rows, err);
+    case 3: return find_all(g, 3, keys, hashes, which, n, rows, err);
+    case 4: return find_all(g, 4, keys, hashes, which, n, rows, err);
+    default: return find_all(g, key_words(g->key), keys, hashes, which, n, rows, err);
     }
-    return FZ_OK;
-}
-
-void rows_hash(const row_layout *l, const uint8_t *rows, size_t stride, uint32_t n, uint64_t *out)
-{
-    for (uint32_t k = 0; k < n; k++)
-        out[k] = row_hash(l, rows + k * stride);
 }

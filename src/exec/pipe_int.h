@@ -124,7 +124,9 @@ fz_status source_values_new(query *q, const plan *p, psource **out, fz_error *er
 
 /* Each makes a sink, and the source that reads its result once it is finished (the source owns the sink's data, or
  * shares it until the query is closed). */
-fz_status agg_new(query *q, const plan *p, psink **sink, psource **src, fz_error *err);
+/* nvalues > 0: sources of distinct values, readable once the sink is finished, whose rows go to `more`, each a branch of one
+ * pipeline, before src is read. */
+fz_status agg_new(query *q, const plan *p, psink **sink, psource **src, psink **more, psource ***values, uint32_t *nvalues, fz_error *err);
 fz_status sort_new(query *q, const plan *p, psink **sink, psource **src, fz_error *err);
 fz_status limit_new(query *q, const plan *p, psink **sink, psource **src, fz_error *err);
 /* The build side's sink and the probe side's operator. */

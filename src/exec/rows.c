@@ -14,7 +14,7 @@ fz_status row_layout_init(row_layout *l, uint32_t n, const type *types, bool can
     uint32_t at = l->null_words * 8;
     for (uint32_t i = 0; i < n; i++) {
         phys p = type_phys(types[i]);
-        if (p == PHYS_NONE && types[i].id != T_NULL)
+        if ((p == PHYS_NONE && types[i].id != T_NULL) || p == PHYS_NESTED)
             return error_set(err, FZ_UNSUPPORTED, "nested columns in GROUP BY, ORDER BY, DISTINCT or a join");
         uint32_t size = p == PHYS_I128 || p == PHYS_STR ? 16 : 8;
         l->cols[i] = (row_col){types[i], p, at, size};
@@ -68,7 +68,8 @@ static void encode_flat(const row_col *c, const vec *v, const uint16_t *rows, ui
     case PHYS_F64: EACH(double, PUT64(f64_bits(value, canonical)))
     case PHYS_I128: EACH(i128, memcpy(to, &value, 16))
     case PHYS_STR: EACH(strview, memcpy(to, &value, 16))
-    case PHYS_NONE: break;
+    case PHYS_NONE:
+    case PHYS_NESTED: break;
     }
 }
 
@@ -129,6 +130,29 @@ uint64_t row_hash(const row_layout *l, const uint8_t *row)
             h = hash_mix(h, ((const uint64_t *)at)[1]);
     }
     return h;
+}
+
+void rows_hash(const row_layout *l, const uint8_t *rows, size_t stride, uint32_t n, uint64_t *out)
+{
+    for (uint32_t k = 0; k < n; k++) {
+        const uint64_t *w = (const uint64_t *)(rows + k * stride);
+        uint64_t h = w[0];
+        for (uint32_t i = 1; i < l->null_words; i++)
+            h = hash_mix(h, w[i]);
+        out[k] = h;
+    }
+    for (uint32_t c = 0; c < l->n; c++) {
+        const uint8_t *at = rows + l->cols[c].off;
+        if (l->cols[c].p == PHYS_STR)
+            for (uint32_t k = 0; k < n; k++, at += stride)
+                out[k] = hash_mix(out[k], hash_bytes(strview_ptr((const strview *)at), ((const strview *)at)->len));
+        else if (l->cols[c].size == 8)
+            for (uint32_t k = 0; k < n; k++, at += stride)
+                out[k] = hash_mix(out[k], *(const uint64_t *)at);
+        else
+            for (uint32_t k = 0; k < n; k++, at += stride)
+                out[k] = hash_mix(hash_mix(out[k], ((const uint64_t *)at)[0]), ((const uint64_t *)at)[1]);
+    }
 }
 
 bool row_eq(const row_layout *l, const uint8_t *a, const uint8_t *b)
@@ -204,7 +228,8 @@ fz_status rows_decode(const row_layout *l, uint32_t c, const uint8_t *const *row
     case PHYS_F64: DECODE_BYTES(double)
     case PHYS_I128: DECODE_BYTES(i128)
     case PHYS_STR: DECODE_BYTES(strview)
-    case PHYS_NONE: break;
+    case PHYS_NONE:
+    case PHYS_NESTED: break;
     }
     for (uint32_t k = 0; k < n; k++) {
         if (rows[k] && !row_null(rows[k], c))

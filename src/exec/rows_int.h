@@ -24,6 +24,8 @@ fz_status row_layout_init(row_layout *l, uint32_t n, const type *types, bool can
 fz_status rows_encode(const row_layout *l, const vec *const *cols, const uint16_t *rows, uint32_t first, uint32_t n,
                       uint8_t *dst, size_t stride, arena *scratch, fz_error *err);
 uint64_t row_hash(const row_layout *l, const uint8_t *row);
+/* The same of n rows, stride apart. */
+void rows_hash(const row_layout *l, const uint8_t *rows, size_t stride, uint32_t n, uint64_t *out);
 bool row_eq(const row_layout *l, const uint8_t *a, const uint8_t *b);
 static inline bool row_null(const uint8_t *row, uint32_t col)
 {

@@ -191,6 +191,24 @@ fz_status spill_write(spill_file *f, const batch *b, fz_error *err)
     return f->out.n >= WRITE_BUFFER ? flush(f, err) : FZ_OK;
 }
 
+fz_status spill_put(spill_file *f, const void *p, size_t n, fz_error *err)
+{
+    sbuf_add(&f->out, p, n);
+    if (f->out.failed)
+        return error_nomem(err);
+    return f->out.n >= WRITE_BUFFER ? flush(f, err) : FZ_OK;
+}
+
+fz_status spill_flush(spill_file *f, fz_error *err)
+{
+    if (f->out.n)
+        TRY(flush(f, err));
+    sbuf_free(&f->out);
+    return FZ_OK;
+}
+
+bool spill_end(const spill_file *f) { return !f->reading || f->at >= f->written; }
+
 fz_status spill_rewind(spill_file *f, fz_error *err)
 {
     if (f->out.n)
@@ -239,6 +257,13 @@ static fz_status read_all(spill_file *f, void *p, size_t n, fz_error *err)
         f->at += (int64_t)k;
     }
     return FZ_OK;
+}
+
+fz_status spill_get(spill_file *f, void *p, size_t n, fz_error *err)
+{
+    if ((uint64_t)(f->written - f->at) < n)
+        return error_errno(err, EIO, f->dir, "a temporary file isn't as it was written");
+    return read_all(f, p, n, err);
 }
 
 static fz_status cut_short(const spill_file *f, fz_error *err)

@@ -17,6 +17,12 @@ fz_status spill_write(spill_file *f, const batch *b, fz_error *err);
 fz_status spill_rewind(spill_file *f, fz_error *err);
 /* The next batch as written (dense), or *end. `out` is initialised and reset first. */
 fz_status spill_read(spill_file *f, batch *out, bool *end, fz_error *err);
+/* Plain bytes instead of batches, in a file that has nothing else. */
+fz_status spill_put(spill_file *f, const void *p, size_t n, fz_error *err);
+fz_status spill_get(spill_file *f, void *p, size_t n, fz_error *err);
+bool spill_end(const spill_file *f); /* all was read */
+/* Writes out what is buffered and gives back the buffer, until more is written. */
+fz_status spill_flush(spill_file *f, fz_error *err);
 int64_t spill_bytes(const spill_file *f);
 void spill_close(spill_file *f); /* NULL allowed */
 
