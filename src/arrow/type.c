@@ -76,6 +76,25 @@ bool type_eq(type a, type b)
     return true;
 }
 
+bool type_copy(type t, arena *a, type *out)
+{
+    *out = t;
+    if (!type_is_nested(t) || !t.children)
+        return true;
+    type_fields *f = arena_alloc(a, sizeof *f + t.children->n * sizeof f->f[0]);
+    if (!f)
+        return false;
+    memcpy(f, t.children, sizeof *f + t.children->n * sizeof f->f[0]);
+    for (uint32_t i = 0; i < f->n; i++) {
+        f->f[i].name.p = arena_strndup(a, f->f[i].name.p, f->f[i].name.n);
+        f->f[i].doc.p = arena_strndup(a, f->f[i].doc.p, f->f[i].doc.n);
+        if (!f->f[i].name.p || !f->f[i].doc.p || !type_copy(f->f[i].t, a, &f->f[i].t))
+            return false;
+    }
+    out->children = f;
+    return true;
+}
+
 /* A field's name as SQL reads it back. */
 static void field_name_add(str name, sbuf *out)
 {

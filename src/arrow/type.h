@@ -108,6 +108,8 @@ phys type_phys(type t);
 uint32_t phys_size(phys p); /* bytes of a value: 1, 4, 8, 16, 4, 8, 16 */
 bool type_eq(type a, type b); /* names and ids of nested fields count */
 bool type_is_nested(type t);
+/* The type with its members, their names and comments in the arena; false: no memory. */
+bool type_copy(type t, arena *a, type *out);
 bool type_is_integer(type t);
 bool type_is_numeric(type t); /* integers, floats, decimal */
 

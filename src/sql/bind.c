@@ -199,7 +199,7 @@ static fz_status union_types(binder *b, const ast_query *q, uint32_t n, const pl
             out->cols[c].not_null &= in[i]->out.cols[c].not_null;
             if (column_is_literal(in[i], c))
                 continue;
-            if (!type_common(t, have, &joint)) {
+            if (!type_common_in(b->a, t, have, &joint)) {
                 char x[64], y[64];
                 type_name_z(t, x, sizeof x);
                 type_name_z(have, y, sizeof y);

@@ -1,6 +1,8 @@
 /* bind_call.c: functions, operators and aggregates. */
 #include "sql/bind_int.h"
 
+#include <stdio.h>
+
 fz_status expr_function_named(binder *b, str fn, sql_pos pos, uint32_t n, const expr *const *args, const expr **out)
 {
     type types[16] = {0};
@@ -13,14 +15,17 @@ fz_status expr_function_named(binder *b, str fn, sql_pos pos, uint32_t n, const 
         types[i] = args[i]->t;
         literal[i] = args[i]->kind == EX_CONST && args[i]->col == LITERAL;
     }
-    fz_status st = func_resolve(fn, n, types, literal, &m, b->err);
+    bool known;
+    fz_status st = func_resolve_nested(b->a, fn, n, types, literal, &known, &m, b->err);
+    if (st == FZ_OK && !known)
+        st = func_resolve(fn, n, types, literal, &m, b->err);
     if (st != FZ_OK) {
         error_line(b->err, pos.line, pos.column);
         return st;
     }
     for (uint32_t i = 0; i < n; i++) {
         bool ok;
-        char have[64], want[64];
+        char have[128], want[128];
         TRY(expr_cast(b, args[i], m.args[i], CAST_EXPLICIT, &ok, &cast[i]));
         if (literal[i] && cast[i]->kind == EX_CAST) /* a text that isn't of the other side's type */
             TRY(expr_cast(b, args[i], m.args[i], CAST_IMPLICIT, &ok, &cast[i]));
@@ -215,6 +220,168 @@ static fz_status bind_interval(bind_ctx *c, const ast_expr *e, const expr **out)
     return expr_function(b, "add_interval", e->pos, 4, args, out);
 }
 
+/* ---- nested values ---- */
+
+fz_status expr_field(binder *b, const expr *e, const sql_ident *field, const expr **out)
+{
+    char have[128];
+    uint32_t at = 0;
+    type_name_z(e->t, have, sizeof have);
+    if (e->t.id != T_STRUCT)
+        return bind_fail(b, FZ_INVALID, "42809", field->pos, "%s has no fields, \"" STR_FMT "\" can't be one", have, STR_ARG(field->name));
+    const type_fields *f = e->t.children;
+    str *names = ARENA_ARRAY(b->a, str, f->n);
+    if (!names)
+        return error_nomem(b->err);
+    for (uint32_t i = 0; i < f->n; i++)
+        names[i] = f->f[i].name;
+    int found = sql_find_name(field->name, field->quoted, f->n, names, &at);
+    if (found < 0)
+        return bind_fail(b, FZ_INVALID, "42702", field->pos, "\"" STR_FMT "\" could be several fields that differ only in case",
+                         STR_ARG(field->name));
+    if (found == 0) {
+        fz_status st = bind_fail(b, FZ_NOT_FOUND, "42703", field->pos, "there is no field \"" STR_FMT "\" in %s", STR_ARG(field->name), have);
+        sql_hint_nearest(b->err, field->name, f->n, names);
+        return st;
+    }
+    if (e->kind == EX_CALL && e->fn == func_constructor(T_STRUCT)) {
+        *out = e->args[at];
+        return FZ_OK;
+    }
+    const expr *args[2] = {e};
+    TRY(expr_const(b, (datum){.t = TYPE(T_STRING), .s = names[at]}, field->pos, &args[1]));
+    expr *k = expr_make(b, EX_CALL, f->f[at].t, field->pos);
+    if (!k)
+        return FZ_NOMEM;
+    k->fn = func_field();
+    TRY(expr_args(b, k, 2, args));
+    *out = k;
+    expr_fold_in_place(b, out);
+    return FZ_OK;
+}
+
+static fz_status make_nested(binder *b, type t, sql_pos pos, uint32_t n, const expr *const *args, const expr **out)
+{
+    expr *k = expr_make(b, EX_CALL, t, pos);
+    if (!k)
+        return FZ_NOMEM;
+    k->fn = func_constructor(t.id);
+    TRY(expr_args(b, k, n, args));
+    *out = k; /* not folded: a cast of it still reaches its literals */
+    return FZ_OK;
+}
+
+/* named_struct('a', x, 'b', y) and {'a': x, b: y}; row(x, y), whose fields are f1, f2. */
+static fz_status bind_struct(bind_ctx *c, const ast_expr *e, bool named, const expr **out)
+{
+    binder *b = c->b;
+    uint32_t n = named ? e->n / 2 : e->n;
+    type_fields *f = arena_zalloc(b->a, sizeof *f + n * sizeof f->f[0]);
+    const expr **args = ARENA_ARRAY(b->a, const expr *, n ? n : 1);
+    if (!f || !args)
+        return error_nomem(b->err);
+    if (n == 0 || (named && e->n % 2))
+        return bind_fail(b, FZ_INVALID, "42883", e->pos, named ? "a struct is made of names and values" : "a struct needs a field");
+    f->n = n;
+    for (uint32_t i = 0; i < n; i++) {
+        char tmp[16];
+        str name = {tmp, (size_t)snprintf(tmp, sizeof tmp, "f%u", i + 1)};
+        if (named) {
+            const ast_expr *k = e->args[2 * i];
+            if (k->kind != AX_LITERAL || k->value.t.id != T_STRING || k->value.null)
+                return bind_fail(b, FZ_INVALID, "42804", k->pos, "a field's name is a text in quotes");
+            name = k->value.s;
+        }
+        char *copy = arena_strndup(b->a, name.p, name.n);
+        if (!copy)
+            return error_nomem(b->err);
+        for (uint32_t j = 0; j < i; j++)
+            if (str_eq(f->f[j].name, name))
+                return bind_fail(b, FZ_INVALID, "42701", e->pos, "the struct has two fields \"" STR_FMT "\"", STR_ARG(name));
+        TRY(bind_expr(c, e->args[named ? 2 * i + 1 : i], &args[i]));
+        f->f[i] = (type_field){.name = {copy, name.n}, .field_id = -1, .t = args[i]->t};
+    }
+    return make_nested(b, (type){.id = T_STRUCT, .children = f}, e->pos, n, args, out);
+}
+
+/* Members first, first + step, … of one type. */
+static fz_status unify_every(binder *b, uint32_t n, const expr **args, uint32_t first, uint32_t step, const char *what, type *out)
+{
+    uint32_t count = 0;
+    const expr **part = ARENA_ARRAY(b->a, const expr *, n + 1);
+    if (!part)
+        return error_nomem(b->err);
+    for (uint32_t i = first; i < n; i += step)
+        part[count++] = args[i];
+    TRY(expr_unify(b, count, part, what, out));
+    for (uint32_t i = first, k = 0; i < n; i += step)
+        args[i] = part[k++];
+    return FZ_OK;
+}
+
+static fz_status bind_list(bind_ctx *c, const ast_expr *e, const expr **out)
+{
+    const expr **args;
+    type element, t;
+    TRY(bind_args(c, e, &args));
+    TRY(unify_every(c->b, e->n, args, 0, 1, "a list", &element));
+    if (!type_list(c->b->a, element, &t))
+        return error_nomem(c->b->err);
+    return make_nested(c->b, t, e->pos, e->n, args, out);
+}
+
+static fz_status bind_map(bind_ctx *c, const ast_expr *e, const expr **out)
+{
+    const expr **args;
+    type key, value, t;
+    TRY(bind_args(c, e, &args));
+    TRY(unify_every(c->b, e->n, args, 0, 2, "a map's keys", &key));
+    TRY(unify_every(c->b, e->n, args, 1, 2, "a map's values", &value));
+    if (!type_map(c->b->a, key, value, &t))
+        return error_nomem(c->b->err);
+    return make_nested(c->b, t, e->pos, e->n, args, out);
+}
+
+/* x['a'] of a struct, struct_extract(x, 'a'), x.a behind what isn't a name */
+static fz_status bind_field(bind_ctx *c, const ast_expr *e, const expr *of, const expr **out)
+{
+    const ast_expr *k = e->args[1];
+    if (k->kind != AX_LITERAL || k->value.t.id != T_STRING || k->value.null)
+        return bind_fail(c->b, FZ_INVALID, "42804", k->pos, "a field's name is a text in quotes");
+    sql_ident field = {k->value.s, false, k->pos};
+    if (e->call.written.name.p == k->value.s.p) /* behind a point, perhaps in double quotes */
+        field.quoted = e->call.written.quoted;
+    return expr_field(c->b, of, &field, out);
+}
+
+/* *took false: an ordinary function. */
+static fz_status bind_nested(bind_ctx *c, const ast_expr *e, bool *took, const expr **out)
+{
+    str fn = e->call.fn;
+    *took = true;
+    if (str_eqz(fn, "named_struct") || str_eqz(fn, "row"))
+        return bind_struct(c, e, fn.p[0] == 'n', out);
+    if (str_eqz(fn, "list_value") || str_eqz(fn, "array"))
+        return bind_list(c, e, out);
+    if (str_eqz(fn, "map_value") || (str_eqz(fn, "map") && e->n == 0))
+        return bind_map(c, e, out);
+    if (e->n == 2 && (str_eqz(fn, "struct_extract") || str_eqz(fn, "array_extract") || str_eqz(fn, "element_at"))) {
+        const expr *args[2];
+        TRY(bind_expr(c, e->args[0], &args[0]));
+        if (args[0]->t.id == T_STRUCT || fn.p[0] == 's')
+            return bind_field(c, e, args[0], out);
+        TRY(bind_expr(c, e->args[1], &args[1]));
+        if (args[0]->t.id != T_LIST && args[0]->t.id != T_MAP) {
+            char have[128];
+            type_name_z(args[0]->t, have, sizeof have);
+            return bind_fail(c->b, FZ_INVALID, "42804", e->pos, "%s has no elements", have);
+        }
+        return expr_function_named(c->b, fn, e->pos, 2, args, out);
+    }
+    *took = false;
+    return FZ_OK;
+}
+
 fz_status bind_call(bind_ctx *c, const ast_expr *e, const expr **out)
 {
     str fn = e->call.fn;
@@ -233,6 +400,10 @@ fz_status bind_call(bind_ctx *c, const ast_expr *e, const expr **out)
             return bind_nullif(c, e, out);
         if (str_eqz(fn, "if") || str_eqz(fn, "iff"))
             return bind_if(c, e, out);
+        bool took;
+        TRY(bind_nested(c, e, &took, out));
+        if (took)
+            return FZ_OK;
     }
     const expr **args;
     bool ok;

@@ -98,10 +98,24 @@ static bool is_datetime(type t)
     return t.id == T_DATE || t.id == T_TIMESTAMP || t.id == T_TIMESTAMPTZ;
 }
 
+static bool cast_allowed(type from, type to, cast_mode mode);
+
+static bool members_allowed(type from, type to, cast_mode mode)
+{
+    for (uint32_t k = 0; k < to.children->n; k++) {
+        uint32_t i = cast_member(from, to, k);
+        if (i != UINT32_MAX && !cast_allowed(from.children->f[i].t, to.children->f[k].t, mode))
+            return false;
+    }
+    return true;
+}
+
 static bool cast_allowed(type from, type to, cast_mode mode)
 {
     if (cast_implicit(from, to))
         return true;
+    if (mode == CAST_ASSIGN && cast_members(from, to))
+        return members_allowed(from, to, mode);
     if (mode == CAST_IMPLICIT || !cast_exists(from, to))
         return false;
     if (mode == CAST_EXPLICIT)
@@ -123,6 +137,33 @@ static fz_status param_cast(binder *b, const expr *e, type t, const expr **out)
     return FZ_OK;
 }
 
+/* A constructor of another type: of members that are cast, so that literals among them still take any type. */
+static fz_status constructor_cast(binder *b, const expr *e, type t, cast_mode mode, bool *ok, const expr **out)
+{
+    uint32_t n = t.id == T_STRUCT ? t.children->n : e->n;
+    *ok = cast_members(e->t, t) && (mode != CAST_IMPLICIT || t.id != T_STRUCT || e->n == n);
+    if (!*ok)
+        return FZ_OK;
+    expr *c = expr_make(b, EX_CALL, t, (sql_pos){e->line, e->column});
+    if (!c)
+        return FZ_NOMEM;
+    c->fn = e->fn;
+    c->n = n;
+    c->args = ARENA_ARRAY(b->a, const expr *, n ? n : 1);
+    if (!c->args)
+        return error_nomem(b->err);
+    for (uint32_t i = 0; i < n && *ok; i++) {
+        uint32_t from = t.id == T_STRUCT ? cast_member(e->t, t, i) : i;
+        type want = t.children->f[t.id == T_STRUCT ? i : t.id == T_LIST ? 0 : i % 2].t;
+        if (from == UINT32_MAX)
+            TRY(expr_const(b, DATUM_NULL(want), (sql_pos){e->line, e->column}, &c->args[i]));
+        else
+            TRY(expr_cast(b, e->args[from], want, mode, ok, &c->args[i]));
+    }
+    *out = c;
+    return FZ_OK;
+}
+
 fz_status expr_cast(binder *b, const expr *e, type t, cast_mode mode, bool *ok, const expr **out)
 {
     *ok = true;
@@ -141,6 +182,8 @@ fz_status expr_cast(binder *b, const expr *e, type t, cast_mode mode, bool *ok, 
         return param_cast(b, e, t, out);
     if (e->kind == EX_CONST && e->value.null)
         return expr_const(b, DATUM_NULL(t), (sql_pos){e->line, e->column}, out);
+    if (type_is_nested(t) && e->kind == EX_CALL && e->fn == func_constructor(t.id))
+        return constructor_cast(b, e, t, mode, ok, out);
     bool literal = e->kind == EX_CONST && e->col == LITERAL;
     *ok = literal ? cast_exists(e->t, t) : cast_allowed(e->t, t, mode);
     if (!*ok)
@@ -163,7 +206,7 @@ fz_status expr_cast(binder *b, const expr *e, type t, cast_mode mode, bool *ok, 
 fz_status expr_must_cast(binder *b, const expr *e, type t, const char *what, const expr **out)
 {
     bool ok;
-    char have[64], want[64];
+    char have[128], want[128];
     TRY(expr_cast(b, e, t, CAST_IMPLICIT, &ok, out));
     if (ok)
         return FZ_OK;
@@ -178,8 +221,8 @@ fz_status expr_unify(binder *b, uint32_t n, const expr **list, const char *what,
     for (uint32_t i = 0; i < n; i++) {
         if (expr_is_literal(list[i]))
             continue;
-        if (!type_common(t, list[i]->t, &joint)) {
-            char x[64], y[64];
+        if (!type_common_in(b->a, t, list[i]->t, &joint)) {
+            char x[128], y[128];
             type_name_z(t, x, sizeof x);
             type_name_z(list[i]->t, y, sizeof y);
             fz_status st = bind_fail(b, FZ_INVALID, "42804", (sql_pos){list[i]->line, list[i]->column}, "%s can't have both %s and %s", what, x, y);
@@ -203,8 +246,33 @@ fz_status expr_unify(binder *b, uint32_t n, const expr **list, const char *what,
     return FZ_OK;
 }
 
+/* The type with text where it has no type yet; *changed stays as it is where there is no such place. */
+static fz_status type_settle(binder *b, type t, bool *changed, type *out)
+{
+    *out = t;
+    if (t.id == T_NULL) {
+        *out = TYPE(T_STRING);
+        *changed = true;
+    }
+    if (!type_is_nested(t))
+        return FZ_OK;
+    bool inside = false;
+    type_fields *f = arena_alloc(b->a, sizeof *f + t.children->n * sizeof f->f[0]);
+    if (!f)
+        return error_nomem(b->err);
+    memcpy(f, t.children, sizeof *f + t.children->n * sizeof f->f[0]);
+    for (uint32_t i = 0; i < f->n; i++)
+        TRY(type_settle(b, f->f[i].t, &inside, &f->f[i].t));
+    if (inside)
+        out->children = f;
+    *changed |= inside;
+    return FZ_OK;
+}
+
 fz_status expr_settle(binder *b, const expr **e)
 {
-    bool ok;
-    return (*e)->t.id == T_NULL ? expr_cast(b, *e, TYPE(T_STRING), CAST_IMPLICIT, &ok, e) : FZ_OK;
+    bool ok, open = false;
+    type t;
+    TRY(type_settle(b, (*e)->t, &open, &t));
+    return open ? expr_cast(b, *e, t, t.id == T_STRING ? CAST_IMPLICIT : CAST_EXPLICIT, &ok, e) : FZ_OK;
 }

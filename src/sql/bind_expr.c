@@ -184,12 +184,15 @@ static fz_status bind_cast(bind_ctx *c, const ast_expr *e, const expr **out)
     binder *b = c->b;
     const expr *x;
     bool ok;
+    type t;
     TRY(bind_expr(c, e->args[0], &x));
-    if (e->kind == AX_CAST || x->t.id == T_NULL || type_eq(x->t, e->t)) {
-        TRY(expr_cast(b, x, e->t, CAST_EXPLICIT, &ok, out));
+    if (!type_copy(e->t, b->a, &t)) /* the plan may outlive the statement's tree */
+        return error_nomem(b->err);
+    if (e->kind == AX_CAST || x->t.id == T_NULL || type_eq(x->t, t)) {
+        TRY(expr_cast(b, x, t, CAST_EXPLICIT, &ok, out));
     } else {
-        ok = cast_exists(x->t, e->t);
-        expr *k = expr_make(b, EX_TRY_CAST, e->t, e->pos);
+        ok = cast_exists(x->t, t);
+        expr *k = expr_make(b, EX_TRY_CAST, t, e->pos);
         if (!k)
             return FZ_NOMEM;
         TRY(expr_args(b, k, 1, &x));
@@ -199,9 +202,9 @@ static fz_status bind_cast(bind_ctx *c, const ast_expr *e, const expr **out)
     }
     if (ok)
         return FZ_OK;
-    char have[64], want[64];
+    char have[128], want[128];
     type_name_z(x->t, have, sizeof have);
-    type_name_z(e->t, want, sizeof want);
+    type_name_z(t, want, sizeof want);
     return bind_fail(b, FZ_INVALID, "42846", e->pos, "%s can't be cast to %s", have, want);
 }
 

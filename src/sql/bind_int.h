@@ -143,6 +143,8 @@ fz_status expr_conjunction(binder *b, const expr *x, const expr *y, const expr *
 /* A function or operator on bound arguments, casts put in, folded if constant. */
 fz_status expr_function(binder *b, const char *fn, sql_pos pos, uint32_t n, const expr *const *args, const expr **out);
 fz_status expr_function_named(binder *b, str fn, sql_pos pos, uint32_t n, const expr *const *args, const expr **out);
+/* A struct's field; 42703 with what is near. */
+fz_status expr_field(binder *b, const expr *e, const sql_ident *field, const expr **out);
 void expr_fold_in_place(binder *b, const expr **e); /* leaves what fails: it fails when it is evaluated */
 bool expr_is_literal(const expr *e);  /* a text literal or NULL or an untyped parameter: takes any type */
 typedef enum cast_mode { CAST_IMPLICIT, CAST_ASSIGN, CAST_EXPLICIT } cast_mode;
@@ -151,7 +153,7 @@ fz_status expr_cast(binder *b, const expr *e, type t, cast_mode mode, bool *ok, 
 fz_status expr_must_cast(binder *b, const expr *e, type t, const char *what, const expr **out); /* implicit, else 42804 */
 /* Gives all of them one type; `what` names the construct in the error. */
 fz_status expr_unify(binder *b, uint32_t n, const expr **list, const char *what, type *out);
-/* What still has no type becomes text. */
+/* What still has no type becomes text, members too. */
 fz_status expr_settle(binder *b, const expr **e);
 void type_name_z(type t, char *out, size_t cap);
 

@@ -259,9 +259,9 @@ static fz_status find_item(bind_ctx *c, const sql_ident *id, const expr **out)
     return FZ_OK;
 }
 
-fz_status bind_name(bind_ctx *c, const ast_expr *e, const expr **out)
+/* The column, output column or alias of that name; *out NULL: there is none. */
+static fz_status find_column(bind_ctx *c, const sql_name *n, sql_pos pos, const expr **out)
 {
-    const sql_name *n = &e->name;
     uint32_t at;
     *out = NULL;
     if (n->n == 1 && c->n_outs && !c->in_agg) {
@@ -272,13 +272,23 @@ fz_status bind_name(bind_ctx *c, const ast_expr *e, const expr **out)
     uint32_t found = scope_lookup(c->scope, n, &at);
     if (found > 1)
         return ambiguous(c, n);
-    if (!found && n->n == 1) {
-        TRY(find_item(c, &n->parts[0], out));
-        if (*out)
-            return FZ_OK;
-    }
     if (!found)
-        return not_found(c, n);
-    *out = expr_column(c->b, at, c->scope->cols[at].t, e->pos);
+        return n->n == 1 ? find_item(c, &n->parts[0], out) : FZ_OK;
+    *out = expr_column(c->b, at, c->scope->cols[at].t, pos);
     return *out ? FZ_OK : error_nomem(c->b->err);
+}
+
+/* a.b.c: a column of table a.b, else field c of column b of table a, else field c of field b of column a. */
+fz_status bind_name(bind_ctx *c, const ast_expr *e, const expr **out)
+{
+    for (uint32_t k = e->name.n; k > 0; k--) {
+        sql_name head = {k, e->name.parts};
+        TRY(find_column(c, &head, e->pos, out));
+        if (!*out || (k < e->name.n && (*out)->t.id != T_STRUCT))
+            continue;
+        for (uint32_t i = k; i < e->name.n; i++)
+            TRY(expr_field(c->b, *out, &e->name.parts[i], out));
+        return FZ_OK;
+    }
+    return not_found(c, &e->name);
 }

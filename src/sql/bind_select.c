@@ -136,6 +136,8 @@ static fz_status item_name(bind_ctx *c, const ast_item *it, str *out)
         TRY(bind_name(c, e, &col));
         if (col->kind == EX_COLUMN && !(col->col & COL_MARK) && str_ieq(c->scope->cols[col->col].name, name))
             name = c->scope->cols[col->col].name;
+        else if (col->kind == EX_CALL && col->fn == func_field())
+            name = col->args[1]->value.s;
     }
     return copy_str(c->b, name, out);
 }

@@ -339,20 +339,79 @@ fz_status parse_expr(parser *p, const ast_expr **out)
     return parse_prec(p, P_OR, out);
 }
 
-/* x::type, any number of times. */
+/* A call that no word was written for: its column is called what stands there. */
+static fz_status postfix_call(parser *p, const char *fn, sql_pos pos, uint32_t n, const ast_expr *const *args, sql_ident written,
+                              const ast_expr **out)
+{
+    TRY(expr_call(p, fn, pos, n, args, out));
+    ((ast_expr *)*out)->call.written = written;
+    return FZ_OK;
+}
+
+static fz_status integer_literal(parser *p, int64_t v, sql_pos pos, const ast_expr **out)
+{
+    ast_expr *e = expr_new(p, AX_LITERAL, pos);
+    if (!e)
+        return FZ_NOMEM;
+    e->value = (datum){.t = TYPE(T_INT64), .i64 = v};
+    return expr_done(p, e, 0, NULL, out);
+}
+
+/* x[i], x[a:b]; a is 1 and b the last where they aren't written. */
+static fz_status parse_subscript(parser *p, const ast_expr **out)
+{
+    const ast_expr *args[3] = {*out};
+    sql_pos pos = p->tok.pos;
+    bool colon;
+    TRY(parse_advance(p));
+    if (at_op(p, ":"))
+        TRY(integer_literal(p, 1, p->tok.pos, &args[1]));
+    else
+        TRY(parse_expr(p, &args[1]));
+    TRY(take_op(p, ":", &colon));
+    if (colon && at_op(p, "]"))
+        TRY(integer_literal(p, -1, p->tok.pos, &args[2]));
+    else if (colon)
+        TRY(parse_expr(p, &args[2]));
+    TRY(need_op(p, "]"));
+    return postfix_call(p, colon ? "array_slice" : "array_extract", pos, colon ? 3 : 2, args, (sql_ident){0}, out);
+}
+
+/* x.field, behind what isn't a plain name */
+static fz_status parse_field_of(parser *p, const ast_expr **out)
+{
+    sql_ident field;
+    ast_expr *name = expr_new(p, AX_LITERAL, p->tok.pos);
+    if (!name)
+        return FZ_NOMEM;
+    TRY(parse_advance(p));
+    TRY(need_ident(p, "a field's name", &field));
+    name->pos = field.pos;
+    name->value = (datum){.t = TYPE(T_STRING), .s = field.name};
+    const ast_expr *args[2] = {*out, NULL};
+    TRY(expr_done(p, name, 0, NULL, &args[1]));
+    return postfix_call(p, "struct_extract", field.pos, 2, args, field, out);
+}
+
+/* x::type, x[i], x.field, any number of times. */
 static fz_status parse_postfix(parser *p, const ast_expr **out)
 {
-    while (at_op(p, "::") || at_op(p, "[")) {
-        if (at_op(p, "["))
-            return parse_unsupported(p, p->tok.pos, "subscripts are");
-        ast_expr *e = expr_new(p, AX_CAST, p->tok.pos);
-        if (!e)
-            return FZ_NOMEM;
-        TRY(parse_advance(p));
-        TRY(parse_type_name(p, &e->t));
-        TRY(expr_done(p, e, 1, out, out));
+    for (;;) {
+        if (at_op(p, "[")) {
+            TRY(parse_subscript(p, out));
+        } else if (at_op(p, ".")) {
+            TRY(parse_field_of(p, out));
+        } else if (at_op(p, "::")) {
+            ast_expr *e = expr_new(p, AX_CAST, p->tok.pos);
+            if (!e)
+                return FZ_NOMEM;
+            TRY(parse_advance(p));
+            TRY(parse_type_name(p, &e->t));
+            TRY(expr_done(p, e, 1, out, out));
+        } else {
+            return FZ_OK;
+        }
     }
-    return FZ_OK;
 }
 
 fz_status parse_unary(parser *p, const ast_expr **out)

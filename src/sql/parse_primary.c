@@ -401,6 +401,87 @@ static fz_status parse_position(parser *p, sql_pos pos, sql_pos open, const ast_
     return expr_call(p, "strpos", pos, 2, args, out);
 }
 
+/* ---- nested values ---- */
+
+/* A call that has no word of its own: the column is called what was written. */
+static fz_status nested_call(parser *p, const char *fn, sql_pos pos, uint32_t n, const ast_expr *const *args, const ast_expr **out)
+{
+    TRY(expr_call(p, fn, pos, n, args, out));
+    ((ast_expr *)*out)->call.written = (sql_ident){0};
+    return FZ_OK;
+}
+
+/* [a, b, …] */
+static fz_status parse_list_literal(parser *p, sql_pos pos, const ast_expr **out)
+{
+    uint32_t n = 0, cap = 0;
+    const ast_expr **args = NULL, *x;
+    bool comma = true;
+    TRY(need_op(p, "["));
+    while (comma && !at_op(p, "]")) {
+        TRY(parse_expr(p, &x));
+        LIST_PUSH(p, args, n, cap, x);
+        TRY(take_op(p, ",", &comma));
+    }
+    TRY(need_op(p, "]"));
+    return nested_call(p, "list_value", pos, n, args, out);
+}
+
+static fz_status parse_field_name(parser *p, const ast_expr **out)
+{
+    token t = p->tok;
+    sql_ident id;
+    if (t.kind == TK_STRING)
+        TRY(parse_advance(p));
+    else {
+        TRY(need_ident(p, "a field's name", &id));
+        t.text = id.name;
+    }
+    return literal_string(p, t.pos, t.text, out);
+}
+
+/* {'a': x, b: y} of a struct, map {k: v, …}: names or keys, and values, in turns. */
+static fz_status parse_braces(parser *p, sql_pos pos, bool map, const ast_expr **out)
+{
+    uint32_t n = 0, cap = 0;
+    const ast_expr **args = NULL, *x;
+    bool comma = true;
+    TRY(need_op(p, "{"));
+    while (comma && !at_op(p, "}")) {
+        if (map)
+            TRY(parse_expr(p, &x));
+        else
+            TRY(parse_field_name(p, &x));
+        LIST_PUSH(p, args, n, cap, x);
+        TRY(need_op(p, ":"));
+        TRY(parse_expr(p, &x));
+        LIST_PUSH(p, args, n, cap, x);
+        TRY(take_op(p, ",", &comma));
+    }
+    TRY(need_op(p, "}"));
+    return nested_call(p, map ? "map_value" : "named_struct", pos, n, args, out);
+}
+
+/* struct_pack(a := x, b := y), from behind the parenthesis on */
+static fz_status parse_struct_pack(parser *p, sql_pos pos, sql_pos open, const ast_expr **out)
+{
+    uint32_t n = 0, cap = 0;
+    const ast_expr **args = NULL, *x;
+    bool comma, took;
+    do {
+        TRY(parse_field_name(p, &x));
+        LIST_PUSH(p, args, n, cap, x);
+        TRY(take_op(p, ":=", &took));
+        if (!took)
+            TRY(need_op(p, "=>"));
+        TRY(parse_expr(p, &x));
+        LIST_PUSH(p, args, n, cap, x);
+        TRY(take_op(p, ",", &comma));
+    } while (comma);
+    TRY(need_close(p, open));
+    return expr_call(p, "named_struct", pos, n, args, out);
+}
+
 /* ---- calls ---- */
 
 static fz_status parse_call_tail(parser *p, ast_expr *e)
@@ -423,7 +504,7 @@ static fz_status parse_call_tail(parser *p, ast_expr *e)
 }
 
 /* The arguments of an ordinary call, from behind the parenthesis on. */
-static fz_status parse_call(parser *p, sql_ident name, str fn, sql_pos open, const ast_expr **out)
+static fz_status parse_call_of(parser *p, sql_ident name, str fn, sql_pos open, const ast_expr **out)
 {
     ast_expr *e = expr_new(p, AX_CALL, name.pos);
     if (!e)
@@ -474,9 +555,9 @@ static fz_status parse_function(parser *p, const ast_expr **out)
     TRY(need_op(p, "("));
     static const struct { const char *word; fz_status (*parse)(parser *, sql_pos, sql_pos, const ast_expr **); } forms[] = {
         {"extract", parse_extract}, {"substring", parse_substring}, {"substr", parse_substring}, {"trim", parse_trim},
-        {"position", parse_position},
+        {"position", parse_position}, {"struct_pack", parse_struct_pack},
     };
-    static const char *const refused[] = {"overlay", "grouping", "columns", "row"};
+    static const char *const refused[] = {"overlay", "grouping", "columns"};
     for (size_t i = 0; i < sizeof forms / sizeof forms[0] && !name.quoted && !at_op(p, ")"); i++)
         if (str_eqz(fn, forms[i].word)) {
             TRY(forms[i].parse(p, name.pos, open, out));
@@ -486,7 +567,7 @@ static fz_status parse_function(parser *p, const ast_expr **out)
     for (size_t i = 0; i < sizeof refused / sizeof refused[0] && !name.quoted; i++)
         if (str_eqz(fn, refused[i]))
             return parse_unsupported(p, name.pos, STR_FMT "() is", STR_ARG(fn));
-    return parse_call(p, name, fn, open, out);
+    return parse_call_of(p, name, fn, open, out);
 }
 
 /* ---- names ---- */
@@ -554,7 +635,7 @@ static fz_status parse_column(parser *p, const ast_expr **out)
             sql_pos open = p->tok.pos;
             TRY(function_name(p, &parts[1], &fn));
             TRY(parse_advance(p));
-            return parse_call(p, parts[1], fn, open, out);
+            return parse_call_of(p, parts[1], fn, open, out);
         }
         return parse_unsupported(p, pos, "a function in a schema is");
     }
@@ -628,8 +709,16 @@ static fz_status parse_word(parser *p, const ast_expr **out)
         return parse_cast(p, false, out);
     if (at_word(p, "try_cast") && ahead_op(p, "("))
         return parse_cast(p, true, out);
-    if (at_word(p, "array") && ahead_op(p, "["))
-        return parse_unsupported(p, p->tok.pos, "ARRAY is");
+    if (at_word(p, "array") && ahead_op(p, "[")) {
+        sql_pos pos = p->tok.pos;
+        TRY(parse_advance(p));
+        return parse_list_literal(p, pos, out);
+    }
+    if (at_word(p, "map") && ahead_op(p, "{")) {
+        sql_pos pos = p->tok.pos;
+        TRY(parse_advance(p));
+        return parse_braces(p, pos, true, out);
+    }
     if (at_word(p, "interval") && !ahead_op(p, "(") && !ahead_op(p, ",") && !ahead_op(p, ")") && !at_list_end(p)) {
         const token *t = NULL;
         TRY(parse_peek(p, &t));
@@ -706,8 +795,10 @@ fz_status parse_primary(parser *p, const ast_expr **out)
     default:
         if (at_op(p, "("))
             return parse_parenthesis(p, out);
-        if (at_op(p, "[") || at_op(p, "{"))
-            return parse_unsupported(p, t.pos, "a list or struct literal is");
+        if (at_op(p, "["))
+            return parse_list_literal(p, t.pos, out);
+        if (at_op(p, "{"))
+            return parse_braces(p, t.pos, false, out);
         if (at_op(p, "*"))
             return parse_fail(p, &t, "* can only stand for columns in a select list or in count(*)");
         return parse_expected(p, "an expression");

@@ -23,7 +23,7 @@ static const struct type_entry { const char *word; type_id id; uint8_t form; } t
 
 static const char *const small_integers[] = {"smallint", "int2", "tinyint", "short", "byte"};
 static const char *const unsupported_types[] = {
-    "struct", "map", "list", "array", "row", "interval", "json", "jsonb", "timetz", "hugeint", "uhugeint", "ubigint", "uinteger",
+    "interval", "json", "jsonb", "timetz", "hugeint", "uhugeint", "ubigint", "uinteger",
     "usmallint", "utinyint", "money", "bit", "varbit", "serial", "bigserial", "xml", "inet", "cidr", "geometry", "geography",
     "variant", "enum", "union", "timestamp_ns", "timestamptz_ns", "unknown", "oid", "hstore", "point",
 };
@@ -173,22 +173,145 @@ static fz_status parse_type_rest(parser *p, const struct type_entry *e, str word
     }
 }
 
-fz_status parse_type_name(parser *p, type *out)
+/* ---- nested types ---- */
+
+static fz_status parse_type_at(parser *p, unsigned depth, type *out);
+
+/* ")" or ">"; of ">>" the first half is taken. */
+static fz_status close_type(parser *p, bool angle, sql_pos open)
+{
+    if (angle && at_op(p, ">>")) {
+        p->tok.text = (str){p->tok.text.p + 1, 1};
+        p->tok.offset++;
+        p->tok.pos.column++;
+        return FZ_OK;
+    }
+    return angle ? need_op(p, ">") : need_close(p, open);
+}
+
+static fz_status open_type(parser *p, bool *angle)
+{
+    *angle = at_op(p, "<");
+    return *angle ? parse_advance(p) : need_op(p, "(");
+}
+
+static fz_status fields_copy(parser *p, const type_field *list, uint32_t n, type_id id, type *out)
+{
+    type_fields *f = arena_zalloc(p->a, sizeof *f + n * sizeof f->f[0]);
+    if (!f)
+        return error_nomem(p->err);
+    f->n = n;
+    memcpy(f->f, list, n * sizeof *list);
+    *out = (type){.id = id, .children = f};
+    return FZ_OK;
+}
+
+/* name [:] type [NOT NULL] [COMMENT 'text'] */
+static fz_status parse_field(parser *p, unsigned depth, type_field *out)
+{
+    sql_ident name;
+    bool took;
+    TRY(need_ident(p, "a field's name", &name));
+    *out = (type_field){.name = name.name, .field_id = -1};
+    TRY(take_op(p, ":", &took));
+    TRY(parse_type_at(p, depth + 1, &out->t));
+    TRY(take_word(p, "not", &out->required));
+    if (out->required)
+        TRY(need_word(p, "null"));
+    TRY(take_word(p, "comment", &took));
+    return took ? need_string(p, "a comment in quotes", &out->doc) : FZ_OK;
+}
+
+static fz_status parse_struct(parser *p, unsigned depth, type *out)
+{
+    type_field *list = NULL, f;
+    uint32_t n = 0, cap = 0;
+    bool angle, comma;
+    sql_pos open = p->tok.pos;
+    TRY(open_type(p, &angle));
+    do {
+        token at = p->tok;
+        TRY(parse_field(p, depth, &f));
+        for (uint32_t i = 0; i < n; i++)
+            if (str_eq(list[i].name, f.name))
+                return parse_fail(p, &at, "the struct has two fields \"" STR_FMT "\"", STR_ARG(f.name));
+        LIST_PUSH(p, list, n, cap, f);
+        TRY(take_op(p, ",", &comma));
+    } while (comma);
+    TRY(close_type(p, angle, open));
+    return fields_copy(p, list, n, T_STRUCT, out);
+}
+
+static fz_status parse_list_type(parser *p, unsigned depth, type *out)
+{
+    type_field f = {.name = STR("element"), .field_id = -1};
+    bool angle;
+    sql_pos open = p->tok.pos;
+    TRY(open_type(p, &angle));
+    TRY(parse_type_at(p, depth + 1, &f.t));
+    TRY(close_type(p, angle, open));
+    return fields_copy(p, &f, 1, T_LIST, out);
+}
+
+static fz_status parse_map_type(parser *p, unsigned depth, type *out)
+{
+    type_field f[2] = {{.name = STR("key"), .field_id = -1, .required = true}, {.name = STR("value"), .field_id = -1}};
+    bool angle;
+    sql_pos open = p->tok.pos;
+    TRY(open_type(p, &angle));
+    TRY(parse_type_at(p, depth + 1, &f[0].t));
+    TRY(need_op(p, ","));
+    TRY(parse_type_at(p, depth + 1, &f[1].t));
+    TRY(close_type(p, angle, open));
+    return fields_copy(p, f, 2, T_MAP, out);
+}
+
+static fz_status parse_type_word(parser *p, unsigned depth, type *out)
 {
     token t = p->tok;
     const struct type_entry *e = type_find(&t);
     if (e) {
         *out = TYPE(e->id);
         TRY(parse_advance(p));
-        TRY(parse_type_rest(p, e, t.text, out));
-    } else if (WORD_IN(&t, small_integers)) {
+        return parse_type_rest(p, e, t.text, out);
+    }
+    if (WORD_IN(&t, small_integers)) {
         *out = TYPE(T_INT32);
         TRY(parse_advance(p));
-        TRY(parse_notice(p, STR_FMT " is stored as int", STR_ARG(t.text)));
-    } else {
-        return type_unknown(p);
+        return parse_notice(p, STR_FMT " is stored as int", STR_ARG(t.text));
     }
-    if (at_op(p, "["))
-        return parse_unsupported(p, p->tok.pos, "array types are");
+    bool is_struct = word_is(&t, "struct") || word_is(&t, "row"), is_list = word_is(&t, "list") || word_is(&t, "array");
+    if (!is_struct && !is_list && !word_is(&t, "map"))
+        return type_unknown(p);
+    TRY(parse_advance(p));
+    return is_struct ? parse_struct(p, depth, out) : is_list ? parse_list_type(p, depth, out) : parse_map_type(p, depth, out);
+}
+
+static fz_status parse_type_at(parser *p, unsigned depth, type *out)
+{
+    token at = p->tok;
+    unsigned below = 0;
+    TRY(parse_enter(p, 1));
+    TRY(parse_type_word(p, depth, out));
+    while (at_op(p, "[")) { /* bigint[], bigint[][] */
+        type_field f = {.name = STR("element"), .field_id = -1, .t = *out};
+        int64_t n;
+        TRY(parse_advance(p));
+        if (!at_op(p, "]")) {
+            TRY(need_integer(p, "a length", 1, INT32_MAX, &n));
+            TRY(parse_notice(p, "a list's length isn't kept: any length is stored"));
+        }
+        TRY(need_op(p, "]"));
+        TRY(fields_copy(p, &f, 1, T_LIST, out));
+        below++;
+    }
+    if (depth + below >= TYPE_DEPTH_MAX)
+        return parse_fail(p, &at, "a type is nested more than %d deep", TYPE_DEPTH_MAX);
+    parse_leave(p, 1);
     return FZ_OK;
+}
+
+fz_status parse_type_name(parser *p, type *out)
+{
+    return parse_type_at(p, 0, out);
 }
