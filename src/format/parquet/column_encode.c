@@ -22,7 +22,10 @@
 
 codec_id codec_of(pq_codec c)
 {
-    return c == PQ_SNAPPY ? CODEC_SNAPPY : c == PQ_GZIP ? CODEC_GZIP : c == PQ_ZSTD ? CODEC_ZSTD : CODEC_NONE;
+    static const codec_id ids[] = {[PQ_UNCOMPRESSED] = CODEC_NONE, [PQ_SNAPPY] = CODEC_SNAPPY, [PQ_GZIP] = CODEC_GZIP,
+                                   [PQ_BROTLI] = CODEC_BROTLI, [PQ_LZ4] = CODEC_LZ4_HADOOP, [PQ_ZSTD] = CODEC_ZSTD,
+                                   [PQ_LZ4_RAW] = CODEC_LZ4};
+    return ids[c];
 }
 
 unsigned code_width(uint32_t n_entries, bool whole_bytes)

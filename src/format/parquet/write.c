@@ -465,8 +465,7 @@ static fz_status check_options(const pq_write_options *o, fz_error *err)
         return error_set(err, FZ_INVALID, "a size or limit for writing Parquet is not positive");
     if (o->page_version != 1 && o->page_version != 2)
         return error_set(err, FZ_INVALID, "Parquet data pages have version 1 or 2, not %d", o->page_version);
-    if (o->codec != -1 && o->codec != PQ_UNCOMPRESSED && o->codec != PQ_SNAPPY && o->codec != PQ_GZIP &&
-        o->codec != PQ_ZSTD)
+    if (o->codec < -1 || o->codec > PQ_LZ4_RAW || o->codec == PQ_LZO)
         return error_set(err, FZ_UNSUPPORTED, "Parquet compression codec %d can't be written", o->codec);
     return FZ_OK;
 }
