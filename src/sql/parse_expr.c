@@ -348,13 +348,9 @@ static fz_status postfix_call(parser *p, const char *fn, sql_pos pos, uint32_t n
     return FZ_OK;
 }
 
-static fz_status integer_literal(parser *p, int64_t v, sql_pos pos, const ast_expr **out)
+static fz_status integer_literal(parser *p, int64_t v, const ast_expr **out)
 {
-    ast_expr *e = expr_new(p, AX_LITERAL, pos);
-    if (!e)
-        return FZ_NOMEM;
-    e->value = (datum){.t = TYPE(T_INT64), .i64 = v};
-    return expr_done(p, e, 0, NULL, out);
+    return expr_literal(p, p->tok.pos, (datum){.t = TYPE(T_INT64), .i64 = v}, out);
 }
 
 /* x[i], x[a:b]; a is 1 and b the last where they aren't written. */
@@ -365,12 +361,12 @@ static fz_status parse_subscript(parser *p, const ast_expr **out)
     bool colon;
     TRY(parse_advance(p));
     if (at_op(p, ":"))
-        TRY(integer_literal(p, 1, p->tok.pos, &args[1]));
+        TRY(integer_literal(p, 1, &args[1]));
     else
         TRY(parse_expr(p, &args[1]));
     TRY(take_op(p, ":", &colon));
     if (colon && at_op(p, "]"))
-        TRY(integer_literal(p, -1, p->tok.pos, &args[2]));
+        TRY(integer_literal(p, -1, &args[2]));
     else if (colon)
         TRY(parse_expr(p, &args[2]));
     TRY(need_op(p, "]"));
@@ -381,15 +377,10 @@ static fz_status parse_subscript(parser *p, const ast_expr **out)
 static fz_status parse_field_of(parser *p, const ast_expr **out)
 {
     sql_ident field;
-    ast_expr *name = expr_new(p, AX_LITERAL, p->tok.pos);
-    if (!name)
-        return FZ_NOMEM;
     TRY(parse_advance(p));
     TRY(need_ident(p, "a field's name", &field));
-    name->pos = field.pos;
-    name->value = (datum){.t = TYPE(T_STRING), .s = field.name};
     const ast_expr *args[2] = {*out, NULL};
-    TRY(expr_done(p, name, 0, NULL, &args[1]));
+    TRY(expr_literal(p, field.pos, (datum){.t = TYPE(T_STRING), .s = field.name}, &args[1]));
     return postfix_call(p, "struct_extract", field.pos, 2, args, field, out);
 }
 

@@ -5,7 +5,7 @@
 
 /* ---- literals ---- */
 
-static fz_status literal(parser *p, sql_pos pos, datum d, const ast_expr **out)
+fz_status expr_literal(parser *p, sql_pos pos, datum d, const ast_expr **out)
 {
     ast_expr *e = expr_new(p, AX_LITERAL, pos);
     if (!e)
@@ -16,7 +16,7 @@ static fz_status literal(parser *p, sql_pos pos, datum d, const ast_expr **out)
 
 static fz_status literal_string(parser *p, sql_pos pos, str s, const ast_expr **out)
 {
-    return literal(p, pos, (datum){.t = TYPE(T_STRING), .s = s}, out);
+    return expr_literal(p, pos, (datum){.t = TYPE(T_STRING), .s = s}, out);
 }
 
 /* Digits with an optional point as a decimal; false: more than 38 digits. */
@@ -86,7 +86,7 @@ fz_status parse_number(parser *p, bool negative, const ast_expr **out)
             d = (datum){.t = TYPE(T_INT64), .i64 = (int64_t)v};
     }
     TRY(parse_advance(p));
-    return literal(p, t.pos, d, out);
+    return expr_literal(p, t.pos, d, out);
 }
 
 static fz_status parse_param(parser *p, const ast_expr **out)
@@ -345,7 +345,7 @@ static fz_status parse_substring(parser *p, sql_pos pos, sql_pos open, const ast
         if (comma || count)
             TRY(parse_expr(p, &args[n++]));
     } else if (at_word(p, "for")) {
-        TRY(literal(p, pos, (datum){.t = TYPE(T_INT32), .i32 = 1}, &args[n++]));
+        TRY(expr_literal(p, pos, (datum){.t = TYPE(T_INT32), .i32 = 1}, &args[n++]));
         TRY(parse_advance(p));
         TRY(parse_expr(p, &args[n++]));
     }
@@ -701,7 +701,7 @@ static fz_status parse_word(parser *p, const ast_expr **out)
             d = DATUM_NULL(TYPE(T_NULL));
         sql_pos pos = p->tok.pos;
         TRY(parse_advance(p));
-        return literal(p, pos, d, out);
+        return expr_literal(p, pos, d, out);
     }
     if (at_word(p, "case"))
         return parse_case(p, out);
@@ -772,7 +772,7 @@ fz_status parse_primary(parser *p, const ast_expr **out)
         return literal_string(p, t.pos, t.text, out);
     case TK_BYTES:
         TRY(parse_advance(p));
-        return literal(p, t.pos, (datum){.t = TYPE(T_BINARY), .s = t.text}, out);
+        return expr_literal(p, t.pos, (datum){.t = TYPE(T_BINARY), .s = t.text}, out);
     case TK_PARAM:
         return parse_param(p, out);
     case TK_WORD:

@@ -78,6 +78,7 @@ fz_status parse_primary(parser *p, const ast_expr **out);
 ast_expr *expr_new(parser *p, ast_expr_kind kind, sql_pos pos);
 /* Sets arguments and depth; *out is e. */
 fz_status expr_done(parser *p, ast_expr *e, uint32_t n, const ast_expr *const *args, const ast_expr **out);
+fz_status expr_literal(parser *p, sql_pos pos, datum d, const ast_expr **out);
 fz_status expr_call(parser *p, const char *fn, sql_pos pos, uint32_t n, const ast_expr *const *args, const ast_expr **out);
 fz_status parse_number(parser *p, bool negative, const ast_expr **out);
 fz_status parse_expr_list(parser *p, uint32_t *n, const ast_expr ***out); /* up to what ends a list */
@@ -96,6 +97,18 @@ fz_status parse_type_name(parser *p, type *out);           /* parse_type.c */
 bool type_word(str w);                                     /* a type's name may start with it: for date '…' */
 fz_status parse_statement(parser *p, ast_stmt *s);         /* parse_stmt.c */
 fz_status parse_create(parser *p, ast_stmt *s);            /* parse_create.c */
+fz_status parse_alter(parser *p, ast_stmt *s);             /* parse_alter.c */
+fz_status parse_call(parser *p, ast_stmt *s);
+fz_status parse_rollback_table(parser *p, ast_stmt *s);
+fz_status parse_if_exists(parser *p, bool *out);
+fz_status parse_if_not_exists(parser *p, bool *out);       /* parse_create.c */
+fz_status parse_properties(parser *p, uint32_t *n, const ast_property **out); /* ('k' = 'v', …), appended */
+fz_status parse_constraints(parser *p, ast_column *c);     /* NOT NULL, COMMENT … behind a type */
+fz_status parse_partition(parser *p, ast_partition *out);
+/* term [ASC | DESC] [NULLS FIRST | LAST], … up to what ends the list; parentheses around it are allowed. */
+fz_status parse_sort_list(parser *p, uint32_t *n, const ast_sort **out);
+/* column paths, separated by commas */
+fz_status parse_path_list(parser *p, uint32_t *n, const sql_name **out);
 fz_status parse_partition_list(parser *p, uint32_t *n, const ast_partition **out);
 
 #endif
