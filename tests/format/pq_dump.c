@@ -4,18 +4,22 @@
  *
  *     pq_dump [-b ROWS] FILE
  *
- *     column <leaf> <type> <name>
+ *     column <number> <type> <name>
  *     <value> ...                                 one a line: \N, numbers, bytes in hex
  *     error <status> <message>                    instead of the rest of a column
  *
  * Booleans are 0 and 1; decimals their unscaled integer; dates days; times and timestamps
- * microseconds; floats the bits in hex; text and bytes hex after "x".
+ * microseconds; floats the bits in hex; text and bytes hex after "x", long ones "z" length:crc32. Nested values: {a,b} structs, [a,b] lists,
+ * <k:v,k:v> maps.
  */
 #include "format/parquet/parquet.h"
 
 #include <inttypes.h>
+#include <libdeflate.h>
 #include <stdio.h>
 #include <stdlib.h>
+
+#define LONG_VALUE 65536
 
 static void i128_print(i128 v)
 {
@@ -26,53 +30,70 @@ static void i128_print(i128 v)
     do
         digits[--n] = (char)('0' + (int)(u % 10));
     while (u /= 10);
-    printf("%s%s\n", v < 0 ? "-" : "", digits + n);
+    printf("%s%s", v < 0 ? "-" : "", digits + n);
 }
 
-static void value_print(const vec *v, uint32_t row)
+static void value_print(datum d)
 {
-    datum d = vec_datum(v, row);
     if (d.null) {
-        puts("\\N");
+        fputs("\\N", stdout);
         return;
     }
     uint32_t bits32;
     uint64_t bits64;
-    switch (type_phys(v->t)) {
-    case PHYS_U8: printf("%d\n", d.b); break;
-    case PHYS_I32: printf("%" PRId32 "\n", d.i32); break;
-    case PHYS_I64: printf("%" PRId64 "\n", d.i64); break;
+    switch (type_phys(d.t)) {
+    case PHYS_U8: printf("%d", d.b); break;
+    case PHYS_I32: printf("%" PRId32, d.i32); break;
+    case PHYS_I64: printf("%" PRId64, d.i64); break;
     case PHYS_I128: i128_print(d.i128v); break;
     case PHYS_F32:
         memcpy(&bits32, &d.f32, 4);
-        printf("%08" PRIx32 "\n", bits32);
+        printf("%08" PRIx32, bits32);
         break;
     case PHYS_F64:
         memcpy(&bits64, &d.f64, 8);
-        printf("%016" PRIx64 "\n", bits64);
+        printf("%016" PRIx64, bits64);
+        break;
+    case PHYS_NESTED:
+        putchar(d.t.id == T_STRUCT ? '{' : d.t.id == T_LIST ? '[' : '<');
+        for (uint32_t i = 0; i < nested_count(&d); i++) {
+            if (i)
+                putchar(',');
+            value_print(nested_member(&d, i, 0));
+            if (d.t.id == T_MAP) {
+                putchar(':');
+                value_print(nested_member(&d, i, 1));
+            }
+        }
+        putchar(d.t.id == T_STRUCT ? '}' : d.t.id == T_LIST ? ']' : '>');
         break;
     default:
+        if (d.s.n > LONG_VALUE) {
+            printf("z%zu:%" PRIu32, d.s.n, libdeflate_crc32(0, d.s.p, d.s.n));
+            break;
+        }
         putchar('x');
         for (size_t i = 0; i < d.s.n; i++)
             printf("%02x", (unsigned char)d.s.p[i]);
-        putchar('\n');
     }
 }
 
-static fz_status column_print(pq_file *p, io_file *f, uint32_t leaf, uint32_t step, fz_error *err)
+static fz_status column_print(pq_file *p, io_file *f, uint32_t column, uint32_t step, fz_error *err)
 {
     batch b;
     batch_init(&b, NULL);
     fz_status st = FZ_OK;
     for (uint32_t g = 0; g < pq_meta(p)->n_row_groups && st == FZ_OK; g++) {
         pq_cursor *c;
-        st = pq_cursor_open(p, f, g, leaf, pq_schema(p)->cols[leaf].t, NULL, NULL, &c, err);
+        st = pq_cursor_open(p, f, g, column, pq_schema(p)->cols[column].t, NULL, NULL, &c, err);
         while (st == FZ_OK && pq_cursor_left(c)) {
             uint64_t left = pq_cursor_left(c);
             vec v;
             st = pq_cursor_read(c, left < step ? (uint32_t)left : step, NULL, 0, &v, &b, err);
-            for (uint32_t i = 0; st == FZ_OK && i < v.len; i++)
-                value_print(&v, i);
+            for (uint32_t i = 0; st == FZ_OK && i < v.len; i++) {
+                value_print(vec_datum(&v, i));
+                putchar('\n');
+            }
             batch_reset(&b);
         }
         pq_cursor_close(c);

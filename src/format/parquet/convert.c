@@ -55,6 +55,8 @@ static pq_conv conv_own(const pq_leaf *l)
     case PQ_INT96: return CONV_INT96;
     case PQ_BYTE_ARRAY:
     case PQ_FIXED:
+        if (l->t.id == T_FLOAT32)
+            return CONV_F16_F32;
         if (l->t.id == T_DECIMAL)
             return wide ? CONV_BYTES_I128 : CONV_BYTES_I64;
         return CONV_COPY;
@@ -73,7 +75,7 @@ fz_status conv_find(const pq_leaf *l, type as, pq_conv *out, fz_error *err)
         return FZ_OK;
     }
     if (l->t.id == T_FLOAT32 && as.id == T_FLOAT64) {
-        *out = CONV_F32_F64;
+        *out = c == CONV_F16_F32 ? CONV_F16_F64 : CONV_F32_F64;
         return FZ_OK;
     }
     if (l->t.id == T_DECIMAL && as.id == T_DECIMAL && as.scale == l->t.scale && as.precision >= l->t.precision) {
@@ -152,6 +154,8 @@ static fz_status bytes_convert(const strview *src, void *dst, size_t n, bool wid
     return ok ? FZ_OK : error_set(err, FZ_DATA, "Parquet decimal has more digits than its type");
 }
 
+/* Spark adds the Julian epoch to its microseconds, modulo 2^64, before it splits them: the last 6,700 years of 64
+ * bits come out as days long before them, and are brought back here. */
 static fz_status int96_convert(const strview *src, int64_t *dst, size_t n, fz_error *err)
 {
     bool bad = false;
@@ -161,10 +165,27 @@ static fz_status int96_convert(const strview *src, int64_t *dst, size_t n, fz_er
         memcpy(&nanos, src[i].inl, 8); /* 12 bytes: always inline */
         memcpy(&day, src[i].inl + 8, 4);
         i128 us = (i128)((int64_t)day - JULIAN_EPOCH) * DAY_US + nanos / 1000 - (nanos % 1000 < 0);
+        if (us < INT64_MIN && us >= (i128)INT64_MIN - (i128)JULIAN_EPOCH * DAY_US)
+            us += (i128)1 << 64;
         dst[i] = (int64_t)us;
         bad |= dst[i] != us;
     }
     return bad ? error_set(err, FZ_DATA, "Parquet INT96 timestamp is out of range") : FZ_OK;
+}
+
+/* A half's bits as a float, exactly. */
+static float half_float(const strview *v)
+{
+    uint16_t h = (uint16_t)((uint8_t)v->inl[0] | (uint8_t)v->inl[1] << 8);
+    uint32_t sign = (uint32_t)(h & 0x8000) << 16, exponent = h >> 10 & 31, fraction = h & 1023, bits;
+    float f;
+    if (exponent == 0) { /* zero and subnormals: fraction * 2^-24 */
+        f = (float)fraction * 0x1p-24f;
+        return sign ? -f : f;
+    }
+    bits = sign | (exponent == 31 ? 0x7f800000u : (exponent + 112) << 23) | fraction << 13;
+    memcpy(&f, &bits, 4);
+    return f;
 }
 
 #define WIDEN(S, D)                           \
@@ -180,6 +201,14 @@ fz_status conv_run(pq_conv c, const void *src, void *dst, size_t n, fz_error *er
     case CONV_I32_I128: WIDEN(int32_t, i128); break;
     case CONV_I64_I128: WIDEN(int64_t, i128); break;
     case CONV_F32_F64: WIDEN(float, double); break;
+    case CONV_F16_F32:
+        for (size_t i = 0; i < n; i++)
+            ((float *)dst)[i] = half_float(&((const strview *)src)[i]);
+        break;
+    case CONV_F16_F64:
+        for (size_t i = 0; i < n; i++)
+            ((double *)dst)[i] = half_float(&((const strview *)src)[i]);
+        break;
     case CONV_I32_MILLIS:
         for (size_t i = 0; i < n; i++)
             ((int64_t *)dst)[i] = (int64_t)((const int32_t *)src)[i] * 1000;

@@ -16,8 +16,6 @@
 #include "format/parquet/meta.h"
 #include "format/parquet/thrift.h"
 
-#define SCHEMA_DEPTH 64 /* nesting of groups */
-
 /* Least encoded sizes of the elements of lists: their required fields. */
 #define SCHEMA_ELEMENT_LEAST 3
 #define ROW_GROUP_LEAST 6
@@ -258,7 +256,13 @@ static void column_meta_read(footer *ft, pq_column_chunk *c)
             if (thrift_struct(t, f.type))
                 statistics_read(t, &c->stats);
             break;
-        default: thrift_skip(t, f.type);
+        default: /* an old fork of parquet-mr has something else under the numbers of the Bloom filter */
+            if (f.id == 14 && f.type == THRIFT_I64)
+                c->bloom_offset = thrift_i64(t, f.type);
+            else if (f.id == 15 && f.type == THRIFT_I32)
+                c->bloom_length = thrift_i32(t, f.type);
+            else
+                thrift_skip(t, f.type);
         }
     }
     const uint32_t required = 1u << 1 | 1u << 4 | 1u << 5 | 1u << 6 | 1u << 7 | 1u << 9;
@@ -271,7 +275,7 @@ static void column_chunk_read(footer *ft, pq_column_chunk *c)
     thrift_in *t = &ft->in;
     thrift_field f = {0};
     bool meta = false;
-    c->dictionary_page_offset = c->offset_index_offset = c->column_index_offset = -1;
+    c->dictionary_page_offset = c->offset_index_offset = c->column_index_offset = c->bloom_offset = -1;
     while (thrift_next(t, &f)) {
         switch (f.id) {
         case 1:
@@ -413,6 +417,10 @@ static const char *row_group_check(footer *ft, pq_row_group *g, uint64_t file_si
             return bad;
         index_check(&c->offset_index_offset, &c->offset_index_length, file_size);
         index_check(&c->column_index_offset, &c->column_index_length, file_size);
+        if (c->bloom_offset < 4 || (uint64_t)c->bloom_offset >= file_size)
+            c->bloom_offset = -1;
+        if (c->bloom_length < 0)
+            c->bloom_length = 0;
         pq_statistics *s = &c->stats;
         if (s->has_null_count && s->null_count > c->num_values)
             s->has_null_count = false;

@@ -16,6 +16,7 @@
 #define WINDOW (1u << 20)
 #define HEADER_GUESS (16u << 10)
 #define HEADER_MAX (16u << 20)   /* headers may carry long minima and maxima */
+#define PAGE_BIG (64u << 20)     /* larger ones are asked for at the memory budget */
 #define SHORT_CHUNK_SLACK 100    /* what writers with that defect leave out at most */
 
 fz_status pages_init(pq_pages *s, pq_file *p, io_file *f, const pq_column_chunk *c, mem *m, fz_error *err)
@@ -30,14 +31,12 @@ fz_status pages_init(pq_pages *s, pq_file *p, io_file *f, const pq_column_chunk 
         s->end += rest < SHORT_CHUNK_SLACK ? rest : SHORT_CHUNK_SLACK;
     }
     s->at = s->start;
-    static const char *const names[] = {"none", "snappy", "gzip", "lzo", "brotli", "lz4", "zstd", "lz4_raw"};
     if (s->codec == PQ_UNCOMPRESSED)
         return FZ_OK;
-    if (s->codec != PQ_SNAPPY && s->codec != PQ_GZIP && s->codec != PQ_ZSTD) {
-        if ((unsigned)s->codec < sizeof names / sizeof names[0])
-            return error_set(err, FZ_UNSUPPORTED, "Parquet compression codec %s is not supported", names[s->codec]);
+    if (s->codec == PQ_LZO)
+        return error_set(err, FZ_UNSUPPORTED, "Parquet compression codec lzo is not supported");
+    if ((unsigned)s->codec > PQ_LZ4_RAW)
         return error_set(err, FZ_UNSUPPORTED, "Parquet compression codec %d is not supported", (int)s->codec);
-    }
     s->ctx = codec_ctx_new(m);
     return s->ctx ? FZ_OK : error_nomem(err);
 }
@@ -142,13 +141,18 @@ static uint64_t codec_reach(pq_codec c, uint64_t n)
     switch (c) {
     case PQ_SNAPPY: return n * 32 + 64;     /* 64 bytes from a copy of 3 */
     case PQ_GZIP: return n * 1040 + 64;     /* 258 bytes from 2 bits */
+    case PQ_LZ4:
+    case PQ_LZ4_RAW: return n * 256 + 64;   /* 255 bytes from one of length */
+    case PQ_BROTLI: return n << 24;         /* 16 MB from some bits */
     default: return n * 65536 + (1u << 17); /* zstd: blocks of 128 kB from 4 bytes */
     }
 }
 
 static codec_id codec_of(pq_codec c)
 {
-    return c == PQ_SNAPPY ? CODEC_SNAPPY : c == PQ_GZIP ? CODEC_GZIP : CODEC_ZSTD;
+    static const codec_id ids[] = {[PQ_SNAPPY] = CODEC_SNAPPY, [PQ_GZIP] = CODEC_GZIP, [PQ_BROTLI] = CODEC_BROTLI,
+                                   [PQ_LZ4] = CODEC_LZ4_HADOOP, [PQ_ZSTD] = CODEC_ZSTD, [PQ_LZ4_RAW] = CODEC_LZ4};
+    return ids[c];
 }
 
 fz_status page_load(pq_pages *s, pq_page *g, fz_error *err)
@@ -172,6 +176,11 @@ fz_status page_load(pq_pages *s, pq_page *g, fz_error *err)
     }
     if (full - levels > codec_reach(s->codec, n - levels))
         return page_fail(g, "is larger than its bytes can stand for", err);
+    if (full > PAGE_BIG && mem_over(s->m, (int64_t)full)) {
+        error_set(err, FZ_LIMIT, "Parquet page of %zu bytes doesn't fit in memory", full);
+        error_offset(err, (int64_t)g->at);
+        return FZ_LIMIT;
+    }
     size_t pad = -levels & 63; /* values behind levels of known length start aligned */
     if (!buf_renew(&s->spare, s->m, pad + full))
         return error_nomem(err);

@@ -107,7 +107,7 @@ static bool ranges_find(pq_file *p, io_file *f, uint32_t row_group, uint32_t lea
     pq_bounds chunk, b;
     pq_column_bounds(p, row_group, leaf, &chunk);
     /* Without bounds of the chunk nothing vouches for the index, nor for the order it goes by. */
-    if (!chunk.known || s->deprecated || c->column_index_offset < 0)
+    if (!chunk.known || p->leaves[leaf].max_rep || s->deprecated || c->column_index_offset < 0)
         return false;
     if (c->dictionary_page_offset >= 0 && (uint64_t)c->dictionary_page_offset < first)
         first = (uint64_t)c->dictionary_page_offset;

@@ -2,184 +2,14 @@
  * read.c: opening a Parquet file, its columns as engine types, and the bounds of its chunks.
  *
  * A file ends with the footer (Thrift), its length in four bytes and "PAR1". The last 64 kB are
- * read at once; a longer footer costs a second read. Leaves are mapped to engine types by the
- * logical annotation, else the converted one, else the physical type; what has no engine type
- * stays in the schema as T_NULL with the reason, and is refused when it is read.
+ * read at once; a longer footer costs a second read. Columns and their types are schema.c's.
  */
-#include "format/parquet/read_int.h"
+#include "format/parquet/cursor_int.h"
 
 #include <math.h>
 
 #define TAIL_SIZE (64u << 10)
 #define FOOTER_MAX (1u << 30)
-
-/* ---- types of leaves ---- */
-
-static type decimal_type(const pq_schema_element *e, pq_leaf *l)
-{
-    int digits = e->type == PQ_INT32 ? 9 : e->type == PQ_INT64 ? 18 : 38;
-    if (e->precision < 1 || e->precision > 38 || e->scale < 0 || e->scale > e->precision) {
-        l->refused = "a decimal of more than 38 digits or an impossible scale";
-        return TYPE(T_NULL);
-    }
-    if (e->precision > digits) {
-        l->refused = "a decimal of more digits than its physical type holds";
-        return TYPE(T_NULL);
-    }
-    return TYPE_DECIMAL((uint8_t)e->precision, (uint8_t)e->scale);
-}
-
-static type int_type(int bits, bool is_signed, bool is64, pq_leaf *l)
-{
-    if (is64 != (bits == 64)) {
-        l->refused = "an integer annotation that doesn't fit its physical type";
-        return TYPE(T_NULL);
-    }
-    if (is64)
-        return is_signed ? TYPE(T_INT64) : TYPE_DECIMAL(20, 0);
-    return !is_signed && bits == 32 ? TYPE(T_INT64) : TYPE(T_INT32);
-}
-
-static type int32_type(const pq_schema_element *e, pq_leaf *l)
-{
-    if (e->logical == PQ_LOG_DECIMAL || (e->logical == PQ_LOG_NONE && e->converted == PQ_CONV_DECIMAL))
-        return decimal_type(e, l);
-    if (e->logical == PQ_LOG_DATE)
-        return TYPE(T_DATE);
-    if (e->logical == PQ_LOG_TIME && e->unit == 0)
-        return TYPE(T_TIME);
-    if (e->logical == PQ_LOG_INTEGER)
-        return int_type(e->bit_width, e->is_signed, false, l);
-    if (e->logical != PQ_LOG_NONE) {
-        l->refused = "an annotation that doesn't fit INT32";
-        return TYPE(T_NULL);
-    }
-    switch (e->converted) {
-    case PQ_CONV_DATE: return TYPE(T_DATE);
-    case PQ_CONV_TIME_MILLIS: return TYPE(T_TIME);
-    case PQ_CONV_UINT_32: return TYPE(T_INT64);
-    case PQ_CONV_NONE:
-    case PQ_CONV_UINT_8:
-    case PQ_CONV_UINT_16:
-    case PQ_CONV_INT_8:
-    case PQ_CONV_INT_16:
-    case PQ_CONV_INT_32: return TYPE(T_INT32);
-    default: l->refused = "an annotation that doesn't fit INT32"; return TYPE(T_NULL);
-    }
-}
-
-static type int64_type(const pq_schema_element *e, pq_leaf *l)
-{
-    if (e->logical == PQ_LOG_DECIMAL || (e->logical == PQ_LOG_NONE && e->converted == PQ_CONV_DECIMAL))
-        return decimal_type(e, l);
-    if (e->logical == PQ_LOG_TIME && e->unit != 0)
-        return TYPE(T_TIME);
-    if (e->logical == PQ_LOG_TIMESTAMP)
-        return TYPE(e->adjusted_to_utc ? T_TIMESTAMPTZ : T_TIMESTAMP);
-    if (e->logical == PQ_LOG_INTEGER)
-        return int_type(e->bit_width, e->is_signed, true, l);
-    if (e->logical != PQ_LOG_NONE) {
-        l->refused = "an annotation that doesn't fit INT64";
-        return TYPE(T_NULL);
-    }
-    switch (e->converted) {
-    case PQ_CONV_TIME_MICROS: return TYPE(T_TIME);
-    case PQ_CONV_TIMESTAMP_MILLIS:
-    case PQ_CONV_TIMESTAMP_MICROS: return TYPE(T_TIMESTAMPTZ); /* the old annotation means UTC */
-    case PQ_CONV_UINT_64: return TYPE_DECIMAL(20, 0);
-    case PQ_CONV_NONE:
-    case PQ_CONV_INT_64: return TYPE(T_INT64);
-    default: l->refused = "an annotation that doesn't fit INT64"; return TYPE(T_NULL);
-    }
-}
-
-static type bytes_type(const pq_schema_element *e, pq_leaf *l)
-{
-    bool fixed = e->type == PQ_FIXED;
-    switch (e->logical) {
-    case PQ_LOG_STRING:
-    case PQ_LOG_ENUM:
-    case PQ_LOG_JSON:
-        if (!fixed)
-            return TYPE(T_STRING);
-        break;
-    case PQ_LOG_BSON: return TYPE(T_BINARY);
-    case PQ_LOG_DECIMAL: return decimal_type(e, l);
-    case PQ_LOG_UUID:
-        if (fixed && e->type_length == 16)
-            return TYPE(T_UUID);
-        break;
-    case PQ_LOG_FLOAT16: l->refused = "a 16-bit float"; return TYPE(T_NULL);
-    default: break;
-    }
-    if (e->logical == PQ_LOG_NONE)
-        switch (e->converted) {
-        case PQ_CONV_UTF8:
-        case PQ_CONV_ENUM:
-        case PQ_CONV_JSON:
-            if (!fixed)
-                return TYPE(T_STRING);
-            break;
-        case PQ_CONV_DECIMAL: return decimal_type(e, l);
-        case PQ_CONV_INTERVAL: l->refused = "an interval"; return TYPE(T_NULL);
-        default: break;
-        }
-    return fixed ? (type){.id = T_FIXED, .width = (uint32_t)e->type_length} : TYPE(T_BINARY);
-}
-
-static type leaf_type(const pq_schema_element *e, pq_leaf *l)
-{
-    if (!l->flat) {
-        l->refused = "nested or repeated";
-        return TYPE(T_NULL);
-    }
-    if (e->logical == PQ_LOG_UNKNOWN) {
-        l->refused = "of the type that holds only nulls";
-        return TYPE(T_NULL);
-    }
-    switch (e->type) {
-    case PQ_BOOLEAN: return TYPE(T_BOOL);
-    case PQ_INT32: return int32_type(e, l);
-    case PQ_INT64: return int64_type(e, l);
-    case PQ_INT96: return TYPE(T_TIMESTAMP);
-    case PQ_FLOAT: return TYPE(T_FLOAT32);
-    case PQ_DOUBLE: return TYPE(T_FLOAT64);
-    case PQ_BYTE_ARRAY:
-    case PQ_FIXED: return bytes_type(e, l);
-    }
-    return TYPE(T_NULL);
-}
-
-/* Fills leaves and schema. A leaf is flat if its index is that of a child of the root: children
- * are found by stepping over whole subtrees. */
-static bool leaves_map(pq_file *p)
-{
-    pq_file_meta *m = &p->meta;
-    uint32_t n = m->n_leaves ? m->n_leaves : 1;
-    p->leaves = ARENA_ARRAY(&p->a, pq_leaf, n);
-    p->schema.cols = ARENA_ARRAY(&p->a, column_def, n);
-    if (!p->leaves || !p->schema.cols)
-        return false;
-    p->schema.n = m->n_leaves;
-    uint64_t inside = 0; /* elements still to come of the subtree of a top-level group */
-    uint32_t leaf = 0;
-    for (uint32_t i = 1; i < m->n_schema; i++) {
-        const pq_schema_element *e = &m->schema[i];
-        bool top = inside == 0;
-        if (!top)
-            inside--;
-        inside += (uint64_t)e->num_children;
-        if (!e->has_type)
-            continue;
-        pq_leaf *l = &p->leaves[leaf];
-        *l = (pq_leaf){.element = e, .flat = top && e->repetition != PQ_REPEATED,
-                       .optional = e->repetition == PQ_OPTIONAL};
-        l->t = leaf_type(e, l);
-        p->schema.cols[leaf++] = (column_def){.name = e->name, .t = l->t, .not_null = !l->optional,
-                                              .field_id = e->field_id};
-    }
-    return true;
-}
 
 /* ---- the writer's version, for defects of old writers ---- */
 
@@ -281,13 +111,15 @@ fz_status pq_open(io_file *f, mem *m, pq_file **out, fz_error *err)
     uint64_t start = 0;
     TRY_GOTO(footer_load(f, m, &p->footer, &data, &n, &start, err));
     TRY_GOTO(pq_read_footer(data, n, start, f->size, &p->a, &p->meta, err));
-    if (!leaves_map(p)) {
+    if (!schema_make(p)) {
         st = error_nomem(err);
         goto out;
     }
     str by = p->meta.created_by;
     p->short_chunks = written_before(by, "parquet-mr", 1, 2, 9);
     p->v2_flag_unset = written_before(by, "parquet-cpp-arrow", 3, 0, 0);
+    p->decimal_order_wrong = written_before(by, "parquet-cpp-arrow", 4, 0, 0) || written_before(by, "parquet-cpp", 1, 6, 0);
+    p->prefixes_carried = written_before(by, "parquet-mr", 1, 8, 0);
     *out = p;
     return FZ_OK;
 out:
@@ -311,11 +143,15 @@ void pq_close(pq_file *p)
 const pq_file_meta *pq_meta(const pq_file *p) { return &p->meta; }
 const row_schema *pq_schema(const pq_file *p) { return &p->schema; }
 
+int32_t element_id(const pq_file *p, const pq_match *how, uint32_t element)
+{
+    return how && how->ids ? how->ids[element] : p->meta.schema[element].field_id;
+}
+
 int pq_find_field(const pq_file *p, const pq_match *how, int32_t field_id)
 {
-    (void)how;
-    for (uint32_t i = 0; i < p->schema.n; i++)
-        if (p->schema.cols[i].field_id == field_id && field_id >= 0)
+    for (uint32_t i = 0; i < p->schema.n && field_id >= 0; i++)
+        if (element_id(p, how, p->columns[i]->element) == field_id)
             return (int)i;
     return -1;
 }
@@ -323,20 +159,26 @@ int pq_find_field(const pq_file *p, const pq_match *how, int32_t field_id)
 int pq_find_name(const pq_file *p, str name)
 {
     for (uint32_t i = 0; i < p->schema.n; i++)
-        if (p->leaves[i].flat && str_eq(p->schema.cols[i].name, name))
+        if (str_eq(p->schema.cols[i].name, name))
             return (int)i;
     return -1;
 }
 
 int pq_find_leaf(const pq_file *p, const pq_match *how, int32_t field_id)
 {
-    return pq_find_field(p, how, field_id);
+    for (uint32_t i = 0; i < p->meta.n_leaves && field_id >= 0; i++)
+        if (!p->leaves[i].max_rep && element_id(p, how, p->meta.leaf_element[i]) == field_id)
+            return (int)i;
+    return -1;
 }
 
 int pq_column_leaf(const pq_file *p, uint32_t column)
 {
-    return column < p->schema.n ? (int)column : -1;
+    const pq_node *x = column < p->schema.n ? p->columns[column] : NULL;
+    return x && x->kind == NODE_LEAF ? (int)x->first_leaf : -1;
 }
+
+type pq_leaf_type(const pq_file *p, uint32_t leaf) { return p->leaves[leaf].t; }
 
 /* ---- bounds ---- */
 
@@ -431,13 +273,18 @@ void bounds_make(const pq_leaf *l, str min, str max, bool exact, bool may_nan, p
     }
 }
 
+static bool is_byte_decimal(const pq_leaf *l)
+{
+    return l->t.id == T_DECIMAL && (l->element->type == PQ_BYTE_ARRAY || l->element->type == PQ_FIXED);
+}
+
 void pq_column_bounds(const pq_file *p, uint32_t row_group, uint32_t leaf, pq_bounds *out)
 {
     const pq_leaf *l = &p->leaves[leaf];
     const pq_statistics *s = &p->meta.row_groups[row_group].columns[leaf].stats;
-    *out = (pq_bounds){.null_count = s->has_null_count && l->flat ? s->null_count : -1};
+    *out = (pq_bounds){.null_count = s->has_null_count && !l->max_rep ? s->null_count : -1};
     out->min = out->max = DATUM_NULL(l->t);
-    if (l->t.id == T_NULL || !s->has_min || !s->has_max)
+    if (l->t.id == T_NULL || !s->has_min || !s->has_max || (p->decimal_order_wrong && is_byte_decimal(l)))
         return;
     bounds_make(l, s->min, s->max, s->min_exact && s->max_exact, !s->has_nan_count || s->nan_count > 0, out);
     if (!out->known)

@@ -9,7 +9,7 @@
  */
 #include "format/parquet/read_int.h"
 
-#include "codec/bitpack.h"
+#include "codec/split.h"
 
 #define LENS 256                 /* lengths that are decoded at a time */
 #define MADE_MAX (256u << 20)    /* bytes that shared prefixes may expand to in one read */
@@ -346,24 +346,14 @@ out:
     return st;
 }
 
-#define SPLIT_LOOP(W)                                                     \
-    for (size_t i = 0; i < n; i++)                                        \
-        for (unsigned j = 0; j < (W); j++)                                \
-    to[i * (W) + j] = from[j * total + i]
-
-static fz_status split_read(pq_values *v, void *dst, size_t n, fz_error *err)
+static fz_status split_values_read(pq_values *v, void *dst, size_t n, fz_error *err)
 {
     if (v->total - v->pos < n)
         return values_short(err);
-    const uint8_t *from = v->at + v->pos;
-    uint8_t *to = dst;
-    size_t total = v->total;
+    uint64_t pos = v->pos;
     v->pos += n;
     if (v->type != PQ_FIXED) {
-        if (v->width == 4)
-            SPLIT_LOOP(4);
-        else
-            SPLIT_LOOP(8);
+        split_read(v->at, v->total, v->width, pos, dst, n);
         return FZ_OK;
     }
     uint32_t w = v->width;
@@ -371,10 +361,9 @@ static fz_status split_read(pq_values *v, void *dst, size_t n, fz_error *err)
     v->made = buf_new(v->m, n ? (size_t)n * w : 1);
     if (!v->made)
         return error_nomem(err);
-    to = v->made->data;
-    SPLIT_LOOP(w);
+    split_read(v->at, v->total, w, pos, v->made->data, n);
     for (size_t i = 0; i < n; i++)
-        ((strview *)dst)[i] = strview_make((const char *)to + i * w, w);
+        ((strview *)dst)[i] = strview_make((const char *)v->made->data + i * w, w);
     return FZ_OK;
 }
 
@@ -391,7 +380,7 @@ fz_status values_read(pq_values *v, void *dst, size_t n, fz_error *err)
     }
     case VALUES_DELTA_LENGTH: return delta_length_read(v, dst, n, err);
     case VALUES_DELTA_BYTES: return delta_bytes_read(v, dst, n, err);
-    case VALUES_SPLIT: return split_read(v, dst, n, err);
+    case VALUES_SPLIT: return split_values_read(v, dst, n, err);
     case VALUES_DICT: break;
     }
     return error_set(err, FZ_INTERNAL, "dictionary codes read as values");
