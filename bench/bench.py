@@ -3,7 +3,7 @@
 
     bench/bench.py [--rows N] [--runs N] [--quick] [MEASURE…]
 
-Measures: load scan cold warm first appends writers size (default: all). Files and lakes go to build/bench/ and are
+Measures: load scan cold warm first arrow tpch appends writers size (default: all). Files and lakes go to build/bench/ and are
 made anew where they are missing. Peers read both frazil's files and PyIceberg's; the faster counts. Times are wall seconds of whole processes
 unless the measure says "in process"; memory is the peak resident size (about 24 MB at least: what this program has when it starts another).
 """
@@ -13,7 +13,9 @@ ROOT = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
 os.chdir(ROOT)
 WORK = os.path.join(ROOT, "build", "bench")
 FRAZIL = os.path.join(ROOT, "build", "frazil")
+TO_ARROW = os.path.join(ROOT, "build", "to_arrow")
 PY = os.path.join(ROOT, ".venv", "peers", "bin", "python")
+PY_EXTENSIONS = os.path.join(ROOT, ".venv", "duckdb-iceberg", "bin", "python")
 PEERS = os.path.join(ROOT, "bench", "peers.py")
 REPORT = "SELECT ym, sum(Value) AS Value FROM trade WHERE exp_imp = 1 GROUP BY ym ORDER BY ym"
 
@@ -189,6 +191,45 @@ class Bench:
         self.interleave("exec to first row of LIMIT 1", {"frazil": ours, "DuckDB": other("first_duckdb"), "PyIceberg": other("first_pyiceberg")},
                         runs=2 * self.a.runs)
 
+    def in_process(self, seen, *cmd):
+        """{"s", "peak_MB"} of a process that times one piece of work itself."""
+        s, mb, o, _ = run(list(map(str, cmd)))
+        seen.add(answer(o))
+        return {"s": st.median(times(o)), "peak_MB": mb}
+
+    def arrow(self):
+        """The whole table as Arrow arrays that are kept; and as a stream whose arrays aren't."""
+        self.lakes()
+        for name, keep, peers in (("table to Arrow (in process)", "keep", ("arrow_polars", "arrow_pyiceberg")),
+                                  ("table as an Arrow stream (in process)", "stream", ("stream_polars", "stream_pyiceberg"))):
+            seen = set()
+            c = {"frazil": lambda: self.in_process(seen, TO_ARROW, self.ours, "SELECT * FROM trade", 1, keep)}
+            for work in peers:
+                for where, lake in (("frazil's files", self.ours), ("PyIceberg's files", self.theirs)):
+                    c[f"{ {'polars': 'Polars', 'pyiceberg': 'PyIceberg'}[work.split('_')[1]]}, {where}"] = (
+                        lambda work=work, lake=lake: self.in_process(seen, PY, PEERS, work, lake))
+            self.interleave(name, c)
+            assert len(seen) == 1, f"answers differ: {seen}"
+
+    def tpch(self):
+        """Parquet files of TPC-H's tables as other programs write them, to Arrow arrays."""
+        files = os.path.join(WORK, "tpch" if not self.a.quick else "tpch-0.1")
+        if not os.path.exists(files):
+            run([PY_EXTENSIONS, PEERS, "tpch_files", files + ".part", "0.1" if self.a.quick else "1"])
+            os.rename(files + ".part", files)
+        for writer in sorted(os.listdir(files)):
+            for f in sorted(os.listdir(os.path.join(files, writer))):
+                path = os.path.join(files, writer, f)
+                if os.path.getsize(path) < 100000:  # nation, region
+                    continue
+                subprocess.run(["cat", path], stdout=subprocess.DEVNULL)
+                seen = set()
+                self.interleave(f"TPC-H {f} by {writer} to Arrow (in process)", {
+                    "frazil": lambda: self.in_process(seen, TO_ARROW, os.path.join(WORK, "none"), f"SELECT * FROM '{path}'", 1, "keep"),
+                    "PyArrow": lambda: self.in_process(seen, PY, PEERS, "parquet_pyarrow", path),
+                    "Polars": lambda: self.in_process(seen, PY, PEERS, "parquet_polars", path)})
+                assert len(seen) == 1, f"answers differ: {seen}"
+
     def appends(self):
         n = 60 if self.a.quick else 500
 
@@ -256,7 +297,7 @@ def main():
         a.rows, a.runs = 1000000, 3
     os.makedirs(WORK, exist_ok=True)
     b = Bench(a)
-    for m in a.measures or ["load", "scan", "cold", "warm", "first", "appends", "writers", "size"]:
+    for m in a.measures or ["load", "scan", "cold", "warm", "first", "arrow", "tpch", "appends", "writers", "size"]:
         getattr(b, m)()
     path = os.path.join(WORK, "results.json")
     json.dump({"rows": a.rows, "cpus": os.cpu_count(), "results": b.results}, open(path, "w"), indent=1)

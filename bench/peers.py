@@ -134,4 +134,68 @@ def writer_pyiceberg(lake, n):
     print("answer", failed)
 
 
+def timed(fn):
+    t0 = time.perf_counter()
+    t = fn()
+    print("time", time.perf_counter() - t0)
+    print("answer", t.shape[0], t.shape[1])
+
+
+def arrow_polars(lake):
+    import polars as pl
+    it = catalog(lake).load_table("default.trade")
+    timed(lambda: pl.scan_iceberg(it).collect())
+
+
+def arrow_pyiceberg(lake):
+    it = catalog(lake).load_table("default.trade")
+    timed(lambda: it.scan().to_arrow())
+
+
+def stream_pyiceberg(lake):
+    it = catalog(lake).load_table("default.trade")
+    t0 = time.perf_counter()
+    rows = sum(len(b) for b in it.scan().to_arrow_batch_reader())
+    print("time", time.perf_counter() - t0)
+    print("answer", rows, len(it.schema().fields))
+
+
+def stream_polars(lake):
+    import polars as pl
+    it = catalog(lake).load_table("default.trade")
+    t0 = time.perf_counter()
+    rows = sum(b.height for b in pl.scan_iceberg(it).collect_batches())
+    print("time", time.perf_counter() - t0)
+    print("answer", rows, len(it.schema().fields))
+
+
+def parquet_pyarrow(path):
+    import pyarrow.parquet as pq
+    timed(lambda: pq.read_table(path))
+
+
+def parquet_polars(path):
+    import polars as pl
+    timed(lambda: pl.read_parquet(path))
+
+
+TPCH = ("customer", "lineitem", "nation", "orders", "part", "partsupp", "region", "supplier")
+
+
+def tpch_files(out, scale="1"):
+    """TPC-H tables as Parquet files by DuckDB and by PyArrow: OUT/duckdb/T.parquet, OUT/pyarrow/T.parquet."""
+    import duckdb, pyarrow.parquet as pq
+    from duckdb_extensions import import_extension
+    import_extension("tpch")
+    c = duckdb.connect()
+    c.load_extension("tpch")
+    c.execute(f"CALL dbgen(sf = {scale})")
+    for who in ("duckdb", "pyarrow"):
+        os.makedirs(f"{out}/{who}", exist_ok=True)
+    for t in TPCH:
+        c.execute(f"COPY {t} TO '{out}/duckdb/{t}.parquet' (FORMAT parquet)")
+        pq.write_table(c.execute(f"FROM {t}").arrow().read_all(), f"{out}/pyarrow/{t}.parquet")
+    print("answer", "written")
+
+
 globals()[sys.argv[1]](*sys.argv[2:])
