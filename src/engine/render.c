@@ -72,10 +72,44 @@ static void json_string(sbuf *b, str s)
     sbuf_addc(b, '"');
 }
 
+static void json_value(sbuf *b, const datum *d, sbuf *tmp);
+
+/* Structs are objects, lists arrays. A map with text keys is an object, any other one an array of {"key": …, "value": …}. */
+static void json_nested(sbuf *b, const datum *d, sbuf *tmp)
+{
+    uint32_t n = nested_count(d);
+    bool pairs = d->t.id == T_MAP && d->t.children->f[0].t.id != T_STRING, array = d->t.id == T_LIST || pairs;
+    sbuf_addc(b, array ? '[' : '{');
+    for (uint32_t i = 0; i < n; i++) {
+        datum m = nested_member(d, i, 0);
+        if (i)
+            sbuf_addc(b, ',');
+        if (pairs)
+            sbuf_addz(b, "{\"key\":");
+        if (d->t.id == T_STRUCT)
+            json_string(b, d->t.children->f[i].name);
+        else
+            json_value(b, &m, tmp);
+        if (d->t.id == T_LIST)
+            continue;
+        sbuf_addz(b, pairs ? ",\"value\":" : ":");
+        if (d->t.id == T_MAP)
+            m = nested_member(d, i, 1);
+        json_value(b, &m, tmp);
+        if (pairs)
+            sbuf_addc(b, '}');
+    }
+    sbuf_addc(b, array ? ']' : '}');
+}
+
 static void json_value(sbuf *b, const datum *d, sbuf *tmp)
 {
     if (d->null) {
         sbuf_addz(b, "null");
+        return;
+    }
+    if (type_is_nested(d->t)) {
+        json_nested(b, d, tmp);
         return;
     }
     sbuf_clear(tmp);

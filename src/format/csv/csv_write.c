@@ -35,13 +35,19 @@ void csv_write_header(sbuf *out, const row_schema *s)
     sbuf_addc(out, '\n');
 }
 
-static void write_value(sbuf *out, const vec *v, uint32_t row)
+/* tmp: for the text of nested values, which may need quotes. */
+static void write_value(sbuf *out, const vec *v, uint32_t row, sbuf *tmp)
 {
     if (vec_is_null(v, row))
         return;
     datum d = vec_datum(v, row);
     if (d.t.id == T_STRING) {
         csv_write_field(out, d.s);
+    } else if (type_is_nested(d.t)) {
+        sbuf_clear(tmp);
+        datum_text(&d, tmp);
+        out->failed |= tmp->failed;
+        csv_write_field(out, (str){tmp->p ? tmp->p : "", tmp->n});
     } else if (d.t.id == T_INT64 && sbuf_reserve(out, I64_TEXT_MAX)) {
         out->n += i64_text(d.i64, out->p + out->n);
         out->p[out->n] = 0;
@@ -52,13 +58,16 @@ static void write_value(sbuf *out, const vec *v, uint32_t row)
 
 void csv_write_batch(sbuf *out, const batch *b)
 {
+    sbuf tmp;
+    sbuf_init(&tmp, out->m);
     for (uint32_t i = 0; i < b->nsel; i++) {
         uint32_t row = b->sel ? b->sel[i] : i;
         for (uint32_t c = 0; c < b->ncols; c++) {
             if (c)
                 sbuf_addc(out, ',');
-            write_value(out, &b->cols[c], row);
+            write_value(out, &b->cols[c], row, &tmp);
         }
         sbuf_addc(out, '\n');
     }
+    sbuf_free(&tmp);
 }
