@@ -1,6 +1,7 @@
 /* ddl.c: CREATE SCHEMA, DROP SCHEMA, DROP TABLE [PURGE]. */
 #include "engine/engine_int.h"
 
+#include "iceberg/manifest/inline.h"
 #include "io/io.h"
 
 #include <stdlib.h>
@@ -100,8 +101,8 @@ static fz_status purge_collect(fz_session *s, const ib_table *t, purge_list *l, 
     for (uint32_t i = 0; i < md->n_snapshots; i++) {
         const ib_snapshot *snap = md->snapshots[i];
         ib_decoded *list;
-        TRY(ib_manifest_list_get(cache, snap->manifest_list, s->lake->m, &list, err));
-        fz_status st = purge_add(l, snap->manifest_list, err);
+        TRY(ib_snapshot_manifests(cache, snap, s->lake->m, &list, err));
+        fz_status st = snap->manifest_list.n ? purge_add(l, snap->manifest_list, err) : FZ_OK;
         for (uint32_t k = 0; k < list->n && !st; k++) {
             ib_decoded *m;
             st = ib_manifest_get(cache, &list->files[k], md, false, s->lake->m, &m, err);

@@ -20,6 +20,7 @@
 #include "exec/plan.h"
 #include "iceberg/catalog.h"
 #include "iceberg/manifest/cache.h"
+#include "iceberg/update/change.h"
 #include "sql/sql.h"
 
 #include <time.h>
@@ -132,6 +133,9 @@ fz_status statement_new(fz_session *s, statement **out, fz_error *err);
 void statement_free(statement *st); /* NULL allowed */
 /* The state of a table that this statement uses throughout; borrowed. NULL: there is no such table. */
 fz_status statement_table(statement *st, const sql_name *name, ib_ident *id, ib_table **t, fz_error *err);
+/* The same; where there is no such table but one by the name without its last part, that part may say which state of it is meant, as
+ * Spark writes it: t.branch_<name>, t.tag_<name>, t.snapshot_id_<n>, t.at_timestamp_<milliseconds>. *travel is set then, else TRAVEL_NONE. */
+fz_status statement_table_at(statement *st, const sql_name *name, ib_ident *id, ib_table **t, sql_travel *travel, fz_error *err);
 fz_status statement_params(statement *st, const fz_params *params, fz_error *err);
 fz_status statement_bind_options(statement *st, sql_bind_options *out, fz_error *err);
 /* Opens the bound plan as st->q, with the parameters cast to what it wants. */
@@ -163,6 +167,8 @@ fz_status result_end(fz_result *r, fz_status work, int64_t affected, fz_result *
 fz_status run_insert(statement *st, fz_result **out, fz_error *err);
 fz_status run_create_table(statement *st, fz_result **out, fz_error *err);
 fz_status run_ddl(statement *st, fz_result **out, fz_error *err);
+fz_status run_alter(statement *st, fz_result **out, fz_error *err); /* alter.c */
+fz_status run_call(statement *st, fz_result **out, fz_error *err);  /* call.c */
 fz_status run_show(statement *st, fz_result **out, fz_error *err);
 fz_status run_explain(statement *st, fz_result **out, fz_error *err);
 fz_status run_setting(statement *st, fz_result **out, fz_error *err); /* settings.c */
@@ -171,19 +177,18 @@ fz_status run_setting(statement *st, fz_result **out, fz_error *err); /* setting
 typedef struct write_target {
     ib_ident id;
     ib_table *base;          /* the table's state, or NULL: it is made by this write */
-    const ib_metadata *md;   /* what the files are written for: base's, or the new table's first metadata */
+    str branch;              /* of base; empty: main */
+    const ib_metadata *md;   /* what the files are written for: base's, base's after `before`, or the new table's first metadata */
+    bool own_md;             /* md is this write's own reference */
     row_schema schema;       /* its columns */
-    const ib_schema *added;  /* NULL, or the table's columns with new ones, which the commit gives it: md has them, base not */
+    ib_change before;        /* what the commit does to base before the rows come; empty: nothing */
     bool replace;            /* the rows replace what the table held */
 } write_target;
 typedef fz_status (*write_bind_fn)(statement *st, void *ctx, write_target *target, fz_error *err);
 /* may_exist: a table that another process made meanwhile with the same columns is appended to; else that is FZ_EXISTS. */
+/* Whether rows can be written to that branch, before any work is done. */
+fz_status branch_check(const ib_metadata *md, str branch, fz_error *err);
 fz_status write_rows(statement *st, write_bind_fn bind, void *ctx, bool may_exist, int64_t *rows, fz_error *err);
-
-/* First metadata of a new table; one reference. Columns' field ids are set to 1, 2, …, in place. */
-fz_status new_table_metadata(fz_session *s, ib_ident id, row_schema *cols, uint32_t n_partitions, const ast_partition *partitions,
-                             uint32_t n_properties, const ast_property *properties, str location, str comment, arena *a,
-                             ib_metadata **out, fz_error *err);
 
 /* ---- tables as sources ---- */
 

@@ -196,7 +196,9 @@ fz_status iceberg_table_open(fz_session *s, ib_table *table, const sql_travel *t
     fz_status st = FZ_OK;
     TRY_GOTO(find_snapshot(table->md, travel, &t->snapshot, err));
     const ib_schema *sc = ib_current_schema(table->md);
-    if (travel && travel->kind != TRAVEL_NONE && t->snapshot->schema_id >= 0)
+    /* A moment of the past, a snapshot and a tag are read with the schema of then, a branch with the table's own. */
+    const ib_ref *ref = travel && travel->kind == TRAVEL_REF ? ib_ref_by_name(table->md, travel->ref) : NULL;
+    if (travel && travel->kind != TRAVEL_NONE && !(ref && !ref->is_tag) && t->snapshot->schema_id >= 0)
         sc = ib_schema_by_id(table->md, t->snapshot->schema_id);
     if (!sc) {
         st = error_set(err, FZ_DATA, "the snapshot's schema isn't in the table's metadata");

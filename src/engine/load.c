@@ -22,7 +22,7 @@ typedef struct load {
     csv_options csv;
     source_options so;
     bool replace, dry_run, add_columns;
-    const char *partition_by;
+    const char *partition_by, *branch;
     uint32_t n_props;
     ast_property *props;
     sql_name name;
@@ -70,6 +70,10 @@ static fz_status read_option(load *l, const char *key, const char *value, fz_err
         return set_flag(key, value, &l->add_columns, err);
     if (strcmp(key, "property") == 0)
         return add_property(l, value, err);
+    if (strcmp(key, "branch") == 0) {
+        l->branch = value;
+        return FZ_OK;
+    }
     if (strcmp(key, "partition-by") == 0) {
         l->partition_by = value;
         return FZ_OK;
@@ -383,6 +387,7 @@ static fz_status bind_load(statement *st, void *ctx, write_target *t, fz_error *
     t->id = l->id;
     t->replace = l->replace;
     if (l->base) {
+        t->branch = str_of(l->branch);
         t->base = l->base;
         t->md = l->evolved ? l->evolved : l->base->md;
         if (l->evolved)
@@ -531,6 +536,10 @@ static fz_status prepare(load *l, const char *const *files, size_t n_files, cons
     TRY(detect_format(l, err));
     TRY(sql_parse_name(str_of(table), l->a, &l->name, err));
     TRY(statement_table(l->st, &l->name, &l->id, &l->base, err));
+    if (l->branch && !l->base)
+        return session_no_table(l->st->s, &l->name, err);
+    if (l->branch)
+        TRY(branch_check(l->base->md, str_of(l->branch), err));
     if (l->base) {
         if (l->partition_by || l->n_props)
             return error_set(err, FZ_INVALID, "the table exists: %s is for a table that is made", l->partition_by ? "partition-by" : "property");

@@ -386,6 +386,10 @@ static fz_status run(statement *st, fz_result **out, fz_error *err)
     case ST_DROP_SCHEMA:
     case ST_DROP_TABLE:
         return run_ddl(st, out, err);
+    case ST_ALTER_TABLE:
+        return run_alter(st, out, err);
+    case ST_CALL:
+        return run_call(st, out, err);
     case ST_SHOW_TABLES:
     case ST_SHOW_SCHEMAS:
     case ST_SHOW_CREATE_TABLE:

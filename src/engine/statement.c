@@ -17,10 +17,13 @@ static fz_status resolve_table(sql_resolver *r, const sql_name *name, const sql_
     statement *st = (statement *)r;
     ib_ident id;
     ib_table *t;
-    TRY(statement_table(st, name, &id, &t, err));
+    sql_travel named;
+    TRY(statement_table_at(st, name, &id, &t, &named, err));
     if (!t)
         return error_sql(err, FZ_NOT_FOUND, "42P01", "there is no table " STR_FMT "." STR_FMT, STR_ARG(id.ns), STR_ARG(id.name));
-    return iceberg_table_open(st->s, t, travel, out, err);
+    if (named.kind != TRAVEL_NONE && travel && travel->kind != TRAVEL_NONE)
+        return error_sql(err, FZ_INVALID, "42601", "the table's name says already which of its states is meant");
+    return iceberg_table_open(st->s, t, named.kind != TRAVEL_NONE ? &named : travel, out, err);
 }
 
 /* A CSV file: the one that this place in the statement was given when it was bound first, or a new one. */
@@ -230,6 +233,49 @@ fz_status statement_table(statement *st, const sql_name *name, ib_ident *id, ib_
     p[st->n_pinned++] = (struct pinned){*id, found};
     st->pinned = p;
     *t = found;
+    return FZ_OK;
+}
+
+/* What follows a prefix; {NULL, 0}: another beginning. */
+static str after_prefix(str s, const char *prefix)
+{
+    size_t n = strlen(prefix);
+    return s.n > n && str_ieq((str){s.p, n}, str_of(prefix)) ? (str){s.p + n, s.n - n} : (str){0};
+}
+
+static bool travel_of(str part, sql_travel *out)
+{
+    str x = after_prefix(part, "branch_");
+    if (!x.p)
+        x = after_prefix(part, "tag_");
+    *out = (sql_travel){.kind = TRAVEL_REF, .ref = x};
+    if (x.p)
+        return true;
+    out->kind = TRAVEL_SNAPSHOT;
+    x = after_prefix(part, "snapshot_id_");
+    if (x.p && str_to_i64(x, &out->snapshot_id))
+        return true;
+    out->kind = TRAVEL_TIME;
+    x = after_prefix(part, "at_timestamp_");
+    if (x.p && str_to_i64(x, &out->time_us) && !__builtin_mul_overflow(out->time_us, 1000, &out->time_us))
+        return true;
+    out->kind = TRAVEL_NONE;
+    return false;
+}
+
+fz_status statement_table_at(statement *st, const sql_name *name, ib_ident *id, ib_table **t, sql_travel *travel, fz_error *err)
+{
+    *travel = (sql_travel){0};
+    TRY(statement_table(st, name, id, t, err));
+    if (*t || name->n < 2 || !travel_of(name->parts[name->n - 1].name, travel))
+        return FZ_OK;
+    sql_name shorter = {name->n - 1, name->parts};
+    ib_ident whole = *id;
+    TRY(statement_table(st, &shorter, id, t, err));
+    if (*t)
+        return FZ_OK;
+    *id = whole;
+    *travel = (sql_travel){0};
     return FZ_OK;
 }
 

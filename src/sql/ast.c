@@ -328,9 +328,95 @@ static void properties_text(const ast_property *p, uint32_t n, sbuf *out)
         sbuf_printf(out, " '" STR_FMT "'='" STR_FMT "'", STR_ARG(p[i].key), STR_ARG(p[i].value));
 }
 
+static const char *const transforms[] = {"identity", "bucket", "truncate", "year", "month", "day", "hour", "void"};
+
+static void term_text(const ast_partition *t, sbuf *out)
+{
+    sbuf_printf(out, "[%s", transforms[t->transform]);
+    if (t->param)
+        sbuf_printf(out, " %d", t->param);
+    sbuf_addc(out, ' ');
+    name(&t->column, out);
+    sbuf_addc(out, ']');
+}
+
+static void sorts_text(const ast_sort *s, uint32_t n, sbuf *out)
+{
+    for (uint32_t i = 0; i < n; i++) {
+        sbuf_addz(out, i ? " " : " sort ");
+        term_text(&s[i].term, out);
+        sbuf_addz(out, s[i].desc ? " desc" : "");
+        if (s[i].nulls_given)
+            sbuf_addz(out, s[i].nulls_first ? " nulls-first" : " nulls-last");
+    }
+}
+
+static void ref_text(const ast_ref *r, sbuf *out)
+{
+    sbuf_printf(out, "%s%s%s ", r->create ? "create-" : "", r->replace ? "replace-" : "", r->is_tag ? "tag" : "branch");
+    ident(&r->name, out);
+    if (r->snapshot_id >= 0)
+        sbuf_printf(out, " at %lld", (long long)r->snapshot_id);
+    if (r->max_ref_age_ms >= 0)
+        sbuf_printf(out, " retain %lld", (long long)r->max_ref_age_ms);
+    if (r->min_snapshots >= 0)
+        sbuf_printf(out, " min %lld", (long long)r->min_snapshots);
+    if (r->max_snapshot_age_ms >= 0)
+        sbuf_printf(out, " age %lld", (long long)r->max_snapshot_age_ms);
+}
+
+static void alter_text(const ast_alter *x, sbuf *out)
+{
+    static const char *const kinds[] = {
+        [AL_ADD_COLUMN] = "add", [AL_DROP_COLUMN] = "drop", [AL_RENAME_COLUMN] = "rename", [AL_RENAME_TABLE] = "rename-to", [AL_TYPE] = "type",
+        [AL_SET_NOT_NULL] = "set-not-null", [AL_DROP_NOT_NULL] = "drop-not-null", [AL_COMMENT] = "comment", [AL_MOVE] = "move",
+        [AL_SET_PROPERTIES] = "set", [AL_UNSET_PROPERTIES] = "unset", [AL_SET_LOCATION] = "location", [AL_ADD_PARTITION] = "add-partition",
+        [AL_DROP_PARTITION] = "drop-partition", [AL_REPLACE_PARTITION] = "replace-partition", [AL_RENAME_PARTITION] = "rename-partition",
+        [AL_ORDER] = "order", [AL_SET_IDENTIFIER] = "set-identifier", [AL_DROP_IDENTIFIER] = "drop-identifier", [AL_SET_REF] = "ref",
+        [AL_DROP_REF] = "drop-ref",
+    };
+    sbuf_printf(out, " (%s%s", kinds[x->kind], x->quiet ? " quiet" : "");
+    const sql_name *one = x->column.n ? &x->column : x->table.n ? &x->table : NULL;
+    if (one) {
+        sbuf_addc(out, ' ');
+        name(one, out);
+    }
+    if (x->kind == AL_ADD_COLUMN || x->kind == AL_TYPE) {
+        sbuf_addc(out, ' ');
+        type_sql_name(x->t, out);
+    }
+    sbuf_addz(out, x->not_null ? " not-null" : "");
+    if (x->comment.p)
+        sbuf_printf(out, " '" STR_FMT "'", STR_ARG(x->comment));
+    if (x->place != PLACE_NONE)
+        sbuf_addz(out, x->place == PLACE_FIRST ? " first" : " after ");
+    if (x->place == PLACE_AFTER)
+        ident(&x->after, out);
+    const ast_partition *terms[] = {&x->term, &x->by};
+    for (int i = 0; i < 2; i++)
+        if (terms[i]->column.n) {
+            sbuf_addc(out, ' ');
+            term_text(terms[i], out);
+        }
+    if (x->to.name.p) {
+        sbuf_addz(out, " to ");
+        ident(&x->to, out);
+    }
+    properties_text(x->properties, x->n_properties, out);
+    sorts_text(x->sort, x->n_sort, out);
+    for (uint32_t i = 0; i < x->n_names; i++) {
+        sbuf_addc(out, ' ');
+        name(&x->names[i], out);
+    }
+    if (x->ref.name.name.p) {
+        sbuf_addc(out, ' ');
+        ref_text(&x->ref, out);
+    }
+    sbuf_addc(out, ')');
+}
+
 static void create_table_text(const ast_create_table *t, sbuf *out)
 {
-    static const char *const transforms[] = {"identity", "bucket", "truncate", "year", "month", "day", "hour", "void"};
     sbuf_printf(out, "create-table%s%s ", t->or_replace ? " or-replace" : "", t->if_not_exists ? " if-not-exists" : "");
     name(&t->table, out);
     for (uint32_t i = 0; i < t->n_columns; i++) {
@@ -351,8 +437,13 @@ static void create_table_text(const ast_create_table *t, sbuf *out)
         if (t->partitions[i].param)
             sbuf_printf(out, " %d", t->partitions[i].param);
         sbuf_addc(out, ' ');
-        ident(&t->partitions[i].column, out);
+        name(&t->partitions[i].column, out);
         sbuf_addc(out, ']');
+    }
+    sorts_text(t->sort, t->n_sort, out);
+    for (uint32_t i = 0; i < t->n_identifier; i++) {
+        sbuf_addz(out, i ? " " : " key ");
+        name(&t->identifier[i], out);
     }
     properties_text(t->properties, t->n_properties, out);
     if (t->location.n)
@@ -400,6 +491,24 @@ void ast_stmt_text(const ast_stmt *s, sbuf *out)
         sbuf_printf(out, "drop-table%s ", s->drop_table.if_exists ? " if-exists" : "");
         name(&s->drop_table.name, out);
         sbuf_addz(out, s->drop_table.purge ? " purge" : "");
+        break;
+    case ST_ALTER_TABLE:
+        sbuf_printf(out, "alter%s ", s->alter.if_exists ? " if-exists" : "");
+        name(&s->alter.name, out);
+        for (uint32_t i = 0; i < s->alter.n; i++)
+            alter_text(&s->alter.actions[i], out);
+        break;
+    case ST_CALL:
+        sbuf_addz(out, "call ");
+        name(&s->call.name, out);
+        for (uint32_t i = 0; i < s->call.n_args; i++) {
+            sbuf_addc(out, ' ');
+            if (s->call.args[i].name.name.p) {
+                ident(&s->call.args[i].name, out);
+                sbuf_addz(out, "=>");
+            }
+            ast_expr_text(s->call.args[i].value, out);
+        }
         break;
     case ST_SHOW_TABLES: case ST_SHOW_SCHEMAS:
         sbuf_addz(out, s->kind == ST_SHOW_TABLES ? "show-tables" : "show-schemas");

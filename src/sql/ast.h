@@ -198,9 +198,15 @@ typedef enum sql_transform { PT_IDENTITY, PT_BUCKET, PT_TRUNCATE, PT_YEAR, PT_MO
 typedef struct ast_partition {
     sql_transform transform;
     int32_t param;           /* buckets or width */
-    sql_ident column;
+    sql_name column;         /* its path: a.b is field b of struct a */
     sql_pos pos;
 } ast_partition;
+
+/* A part of a table's sort order. */
+typedef struct ast_sort {
+    ast_partition term;
+    bool desc, nulls_given, nulls_first;
+} ast_sort;
 
 typedef struct ast_property { str key, value; sql_pos pos; } ast_property;
 
@@ -210,6 +216,8 @@ typedef enum ast_stmt_kind {
     ST_CREATE_SCHEMA, ST_DROP_SCHEMA,
     ST_CREATE_TABLE,         /* also … AS: query */
     ST_DROP_TABLE,
+    ST_ALTER_TABLE,
+    ST_CALL,                 /* a procedure; ROLLBACK TABLE too */
     ST_SHOW_TABLES, ST_SHOW_SCHEMAS, ST_SHOW_CREATE_TABLE,
     ST_DESCRIBE,
     ST_EXPLAIN,
@@ -235,10 +243,75 @@ typedef struct ast_create_table {
     const ast_partition *partitions;
     uint32_t n_properties;   /* WITH and TBLPROPERTIES */
     const ast_property *properties;
+    uint32_t n_sort;         /* ORDER BY, WRITE ORDERED BY */
+    const ast_sort *sort;
+    uint32_t n_identifier;   /* PRIMARY KEY (…) NOT ENFORCED */
+    const sql_name *identifier;
     str location;            /* LOCATION '…', or empty */
     str comment;
     const ast_query *query;  /* … AS, or NULL */
 } ast_create_table;
+
+typedef enum ast_alter_kind {
+    AL_ADD_COLUMN,           /* column, t, not_null, comment, place, after; quiet: IF NOT EXISTS */
+    AL_DROP_COLUMN,          /* column; quiet: IF EXISTS */
+    AL_RENAME_COLUMN,        /* column, to */
+    AL_RENAME_TABLE,         /* table */
+    AL_TYPE,                 /* column, t */
+    AL_SET_NOT_NULL, AL_DROP_NOT_NULL, /* column */
+    AL_COMMENT,              /* column, comment */
+    AL_MOVE,                 /* column, place, after */
+    AL_SET_PROPERTIES,       /* properties */
+    AL_UNSET_PROPERTIES,     /* keys of properties; quiet: IF EXISTS */
+    AL_SET_LOCATION,         /* comment */
+    AL_ADD_PARTITION,        /* term, to (name.p NULL: none) */
+    AL_DROP_PARTITION,       /* term */
+    AL_REPLACE_PARTITION,    /* term, by, to */
+    AL_RENAME_PARTITION,     /* term (a name), to */
+    AL_ORDER,                /* sort; n_sort 0: unordered */
+    AL_SET_IDENTIFIER, AL_DROP_IDENTIFIER, /* names */
+    AL_SET_REF,              /* ref */
+    AL_DROP_REF,             /* ref; quiet: IF EXISTS */
+} ast_alter_kind;
+
+typedef enum ast_place { PLACE_NONE, PLACE_FIRST, PLACE_AFTER } ast_place;
+
+/* CREATE, REPLACE and DROP BRANCH and TAG. */
+typedef struct ast_ref {
+    bool is_tag, create, replace; /* neither of the two for DROP */
+    sql_ident name;
+    int64_t snapshot_id;     /* AS OF VERSION; -1: the current one */
+    int64_t max_ref_age_ms, max_snapshot_age_ms, min_snapshots; /* -1: not given */
+} ast_ref;
+
+/* One action of ALTER TABLE. */
+typedef struct ast_alter {
+    ast_alter_kind kind;
+    sql_pos pos;
+    bool quiet;              /* IF [NOT] EXISTS */
+    bool not_null;
+    sql_name column, table;
+    sql_ident to;
+    type t;
+    str comment;
+    ast_place place;
+    sql_ident after;
+    ast_partition term, by;
+    uint32_t n_properties;
+    const ast_property *properties;
+    uint32_t n_sort;
+    const ast_sort *sort;
+    uint32_t n_names;
+    const sql_name *names;
+    ast_ref ref;
+} ast_alter;
+
+/* CALL [catalog.]system.name(value, name => value, …) */
+typedef struct ast_call {
+    sql_name name;
+    uint32_t n_args;
+    const ast_option *args;  /* name.name.p NULL: by position */
+} ast_call;
 
 typedef struct ast_stmt {
     ast_stmt_kind kind;
@@ -255,6 +328,8 @@ typedef struct ast_stmt {
         struct { sql_name name; bool if_exists, cascade; } drop_schema;
         ast_create_table create_table;
         struct { sql_name name; bool if_exists, purge; } drop_table;
+        struct { sql_name name; bool if_exists; uint32_t n; const ast_alter *actions; } alter;
+        ast_call call;
         struct { sql_name in; str like; } show;                  /* in.n 0: the current namespace (or all); like empty: no pattern */
         struct { sql_name name; const ast_query *query; } describe; /* name.n 0: a query or a file; query is always set (SELECT * FROM name) */
         struct { const struct ast_stmt *stmt; bool analyze; } explain; /* a query, INSERT or CREATE TABLE … AS */

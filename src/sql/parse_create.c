@@ -1,7 +1,7 @@
 /* parse_create.c: CREATE SCHEMA and CREATE TABLE, with partition transforms and properties. */
 #include "sql/parser_int.h"
 
-static fz_status parse_if_not_exists(parser *p, bool *out)
+fz_status parse_if_not_exists(parser *p, bool *out)
 {
     *out = at_word(p, "if") && ahead_word(p, "not");
     if (*out) {
@@ -31,7 +31,7 @@ static fz_status parse_property_value(parser *p, str *out)
 }
 
 /* ('k' = 'v', k.l = v, …), appended. */
-static fz_status parse_properties(parser *p, uint32_t *n, const ast_property **out)
+fz_status parse_properties(parser *p, uint32_t *n, const ast_property **out)
 {
     uint32_t cap = *n;
     ast_property *list = (ast_property *)*out;
@@ -86,24 +86,27 @@ static fz_status transform_unknown(parser *p, const sql_ident *id)
 }
 
 /* column | transform(column) | transform(n, column) | transform(column, n) */
-static fz_status parse_partition(parser *p, ast_partition *out)
+fz_status parse_partition(parser *p, ast_partition *out)
 {
     *out = (ast_partition){.pos = p->tok.pos};
-    sql_ident id;
+    sql_name name;
     bool open, comma;
-    TRY(need_ident(p, "a column or a partition transform", &id));
+    TRY(need_name(p, "a column or a partition transform", &name));
     sql_pos at = p->tok.pos;
-    TRY(take_op(p, "(", &open));
+    open = false;
+    if (name.n == 1)
+        TRY(take_op(p, "(", &open));
     if (!open) {
-        out->column = id;
+        out->column = name;
         return FZ_OK;
     }
+    const sql_ident *id = &name.parts[0];
     const struct transform_entry *e = NULL;
     for (size_t i = 0; i < sizeof transforms / sizeof transforms[0] && !e; i++)
-        if (str_ieq(id.name, str_of(transforms[i].word)))
+        if (str_ieq(id->name, str_of(transforms[i].word)))
             e = &transforms[i];
     if (!e)
-        return transform_unknown(p, &id);
+        return transform_unknown(p, id);
     out->transform = e->t;
     const char *what = e->t == PT_BUCKET ? "the number of buckets" : "the width";
     int64_t n = 0;
@@ -112,7 +115,7 @@ static fz_status parse_partition(parser *p, ast_partition *out)
         TRY(need_integer(p, what, 1, INT32_MAX, &n));
         TRY(need_op(p, ","));
     }
-    TRY(need_ident(p, "a column", &out->column));
+    TRY(need_name(p, "a column", &out->column));
     if (e->has_param && !first) {
         TRY(take_op(p, ",", &comma));
         if (!comma)
@@ -120,9 +123,51 @@ static fz_status parse_partition(parser *p, ast_partition *out)
         TRY(need_integer(p, what, 1, INT32_MAX, &n));
     }
     out->param = (int32_t)n;
-    if (at_op(p, "."))
-        return parse_unsupported(p, p->tok.pos, "a partition by a nested field is");
     return need_close(p, at);
+}
+
+fz_status parse_sort_list(parser *p, uint32_t *n, const ast_sort **out)
+{
+    uint32_t cap = 0;
+    ast_sort *list = NULL;
+    bool comma, took, open;
+    sql_pos at = p->tok.pos;
+    *n = 0;
+    TRY(take_op(p, "(", &open));
+    do {
+        ast_sort x = {0};
+        TRY(parse_partition(p, &x.term));
+        TRY(take_word(p, "asc", &took));
+        if (!took)
+            TRY(take_word(p, "desc", &x.desc));
+        if (at_word(p, "nulls")) {
+            TRY(parse_advance(p));
+            x.nulls_given = true;
+            TRY(take_word(p, "first", &x.nulls_first));
+            if (!x.nulls_first)
+                TRY(need_word(p, "last"));
+        }
+        LIST_PUSH(p, list, *n, cap, x);
+        TRY(take_op(p, ",", &comma));
+    } while (comma);
+    *out = list;
+    return open ? need_close(p, at) : FZ_OK;
+}
+
+fz_status parse_path_list(parser *p, uint32_t *n, const sql_name **out)
+{
+    uint32_t cap = 0;
+    sql_name *list = NULL;
+    bool comma;
+    *n = 0;
+    do {
+        sql_name name;
+        TRY(need_name(p, "a column", &name));
+        LIST_PUSH(p, list, *n, cap, name);
+        TRY(take_op(p, ",", &comma));
+    } while (comma);
+    *out = list;
+    return FZ_OK;
 }
 
 fz_status parse_partition_list(parser *p, uint32_t *n, const ast_partition **out)
@@ -143,7 +188,7 @@ fz_status parse_partition_list(parser *p, uint32_t *n, const ast_partition **out
 
 /* ---- columns ---- */
 
-static fz_status parse_constraints(parser *p, ast_column *c)
+fz_status parse_constraints(parser *p, ast_column *c)
 {
     for (;;) {
         if (at_word(p, "not") && ahead_word(p, "null")) {
@@ -181,6 +226,42 @@ static fz_status parse_column_def(parser *p, bool *typed, ast_column *c)
     return parse_constraints(p, c);
 }
 
+/* [CONSTRAINT name] PRIMARY KEY (a, b) NOT ENFORCED */
+static fz_status parse_primary_key(parser *p, ast_create_table *t, bool *took)
+{
+    const token *next;
+    *took = false;
+    if (at_word(p, "constraint")) {
+        TRY(parse_peek(p, &next));
+        if (next->kind != TK_WORD && next->kind != TK_QUOTED)
+            return FZ_OK;
+        lexer l = p->lex_ahead;
+        token word;
+        if (lexer_next(&l, p->a, &word, NULL) != FZ_OK || !word_is(&word, "primary"))
+            return FZ_OK;
+        TRY(parse_advance(p));
+        TRY(parse_advance(p));
+    } else if (!at_word(p, "primary") || !ahead_word(p, "key")) {
+        return FZ_OK;
+    }
+    *took = true;
+    if (t->n_identifier)
+        return parse_fail(p, &p->tok, "PRIMARY KEY stands here twice");
+    TRY(parse_advance(p));
+    TRY(need_word(p, "key"));
+    sql_pos open = p->tok.pos;
+    TRY(need_op(p, "("));
+    TRY(parse_path_list(p, &t->n_identifier, &t->identifier));
+    TRY(need_close(p, open));
+    if (!at_word(p, "not") || !ahead_word(p, "enforced")) {
+        parse_unsupported(p, open, "a PRIMARY KEY that is enforced is");
+        error_hint(p->err, "write NOT ENFORCED behind it: the columns become the table's identifier fields");
+        return FZ_UNSUPPORTED;
+    }
+    TRY(parse_advance(p));
+    return parse_advance(p);
+}
+
 static fz_status parse_columns(parser *p, ast_create_table *t, const ast_column **untyped)
 {
     uint32_t cap = 0;
@@ -191,6 +272,12 @@ static fz_status parse_columns(parser *p, ast_create_table *t, const ast_column 
     TRY(need_op(p, "("));
     do {
         ast_column c;
+        bool key;
+        TRY(parse_primary_key(p, t, &key));
+        if (key) {
+            TRY(take_op(p, ",", &comma));
+            continue;
+        }
         TRY(parse_column_def(p, &typed, &c));
         for (uint32_t i = 0; i < t->n_columns; i++)
             if (str_eq(list[i].name.name, c.name.name)) {
@@ -244,9 +331,26 @@ static fz_status parse_table_clauses(parser *p, ast_create_table *t)
             if (!at_word(p, "iceberg"))
                 return parse_unsupported(p, pos, "a table format other than iceberg is");
             TRY(parse_advance(p));
+        } else if (at_word(p, "order") && ahead_word(p, "by")) {
+            if (t->n_sort)
+                return parse_fail(p, &p->tok, "the table's order stands here twice");
+            TRY(parse_advance(p));
+            TRY(parse_advance(p));
+            TRY(parse_sort_list(p, &t->n_sort, &t->sort));
+        } else if (at_word(p, "write") && (ahead_word(p, "ordered") || ahead_word(p, "unordered") || ahead_word(p, "locally"))) {
+            bool took;
+            if (t->n_sort)
+                return parse_fail(p, &p->tok, "the table's order stands here twice");
+            TRY(parse_advance(p));
+            TRY(take_word(p, "unordered", &took));
+            if (took)
+                continue;
+            TRY(take_word(p, "locally", &took));
+            TRY(need_word(p, "ordered"));
+            TRY(need_word(p, "by"));
+            TRY(parse_sort_list(p, &t->n_sort, &t->sort));
         } else if (at_word(p, "clustered") || at_word(p, "sorted") || at_word(p, "distributed") || at_word(p, "tablespace") ||
-                   at_word(p, "inherits") || at_word(p, "stored") || at_word(p, "row") ||
-                   ((at_word(p, "order") || at_word(p, "cluster")) && ahead_word(p, "by"))) {
+                   at_word(p, "inherits") || at_word(p, "stored") || at_word(p, "row") || (at_word(p, "cluster") && ahead_word(p, "by"))) {
             return parse_unsupported(p, pos, STR_FMT " in CREATE TABLE is", STR_ARG(p->tok.text));
         } else {
             return FZ_OK;

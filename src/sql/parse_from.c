@@ -50,6 +50,33 @@ static fz_status travel_version(parser *p, sql_travel *t)
     return need_string(p, "a snapshot id or the name of a branch or tag in quotes", &t->ref);
 }
 
+/* AT (VERSION => n), AT (TIMESTAMP => ts), AT (BRANCH => 'b') */
+static fz_status parse_at(parser *p, sql_travel *t)
+{
+    sql_ident what;
+    bool arrow;
+    TRY(parse_advance(p));
+    sql_pos open = p->tok.pos;
+    TRY(need_op(p, "("));
+    TRY(need_ident(p, "VERSION, TIMESTAMP, BRANCH or TAG", &what));
+    TRY(take_op(p, "=>", &arrow));
+    if (!arrow)
+        TRY(need_op(p, ":="));
+    if (str_ieq(what.name, STR("version")) || str_ieq(what.name, STR("snapshot"))) {
+        TRY(travel_version(p, t));
+    } else if (str_ieq(what.name, STR("branch")) || str_ieq(what.name, STR("tag"))) {
+        t->kind = TRAVEL_REF;
+        TRY(need_string(p, "the name of a branch or tag in quotes", &t->ref));
+    } else if (str_ieq(what.name, STR("timestamp"))) {
+        t->kind = TRAVEL_TIME;
+        TRY(parse_expr(p, &t->time));
+    } else {
+        token bad = {.kind = TK_WORD, .text = what.name, .pos = what.pos};
+        return parse_fail(p, &bad, "expected VERSION, TIMESTAMP, BRANCH or TAG");
+    }
+    return need_close(p, open);
+}
+
 /* [FOR] {VERSION | TIMESTAMP | SYSTEM_VERSION | SYSTEM_TIME} AS OF … */
 static fz_status parse_travel(parser *p, sql_travel *t)
 {
@@ -58,6 +85,13 @@ static fz_status parse_travel(parser *p, sql_travel *t)
     bool bare = (at_word(p, "version") || at_word(p, "timestamp") || at_word(p, "system_time") || at_word(p, "system_version")) &&
                 ahead_word(p, "as");
     *t = (sql_travel){.pos = p->tok.pos};
+    if (at_word(p, "at") && ahead_op(p, "(")) { /* t at (a, b) is an alias with columns */
+        lexer l = p->lex_ahead;
+        token tok;
+        if (lexer_next(&l, p->a, &tok, NULL) == FZ_OK && lexer_next(&l, p->a, &tok, NULL) == FZ_OK && tok.kind == TK_OP &&
+            (str_eqz(tok.text, "=>") || str_eqz(tok.text, ":=")))
+            return parse_at(p, t);
+    }
     if (bare) {
         /* t version AS OF 1 against the alias t version AS …: OF decides */
         lexer l = p->lex;

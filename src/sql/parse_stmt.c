@@ -5,9 +5,9 @@
 
 /* Statements that other systems have. Two words where the second tells them apart. */
 static const struct known { const char *word; bool two; } unsupported[] = {
-    {"alter", true}, {"update", false}, {"delete", false}, {"merge", false}, {"truncate", false}, {"begin", false}, {"start", false},
+    {"update", false}, {"delete", false}, {"merge", false}, {"truncate", false}, {"begin", false}, {"start", false},
     {"commit", false}, {"rollback", false}, {"abort", false}, {"savepoint", false}, {"release", false}, {"grant", false},
-    {"revoke", false}, {"copy", false}, {"call", false}, {"analyze", false}, {"vacuum", false}, {"comment", true}, {"refresh", true},
+    {"revoke", false}, {"copy", false}, {"analyze", false}, {"vacuum", false}, {"comment", true}, {"refresh", true},
     {"cache", true}, {"uncache", true}, {"attach", false}, {"detach", false}, {"install", false}, {"load", false}, {"pragma", false},
     {"execute", false}, {"prepare", false}, {"deallocate", false}, {"declare", false}, {"fetch", false}, {"close", false},
     {"listen", false}, {"notify", false}, {"lock", false}, {"msck", false}, {"optimize", false}, {"export", false}, {"import", false},
@@ -15,7 +15,7 @@ static const struct known { const char *word; bool two; } unsupported[] = {
     {"discard", false}, {"rename", true}, {"replace", true}, {"upsert", false}, {"cluster", false},
 };
 
-static const char *const supported[] = {"SELECT", "INSERT", "CREATE", "DROP", "SHOW", "DESCRIBE", "EXPLAIN", "USE", "SET", "RESET",
+static const char *const supported[] = {"SELECT", "INSERT", "CREATE", "DROP", "ALTER", "CALL", "SHOW", "DESCRIBE", "EXPLAIN", "USE", "SET", "RESET",
                                         "VALUES", "WITH", "FROM", "TABLE"};
 
 static void upper_words(const token *a, const token *b, char *out, size_t cap)
@@ -60,7 +60,7 @@ static fz_status no_statement(parser *p)
     return FZ_SYNTAX;
 }
 
-static fz_status parse_if_exists(parser *p, bool *out)
+fz_status parse_if_exists(parser *p, bool *out)
 {
     *out = at_word(p, "if") && ahead_word(p, "exists");
     if (*out) {
@@ -319,6 +319,12 @@ fz_status parse_statement(parser *p, ast_stmt *s)
         st = parse_create(p, s);
     } else if (at_word(p, "drop")) {
         st = parse_drop(p, s);
+    } else if (at_word(p, "alter")) {
+        st = parse_alter(p, s);
+    } else if (at_word(p, "call")) {
+        st = parse_call(p, s);
+    } else if (at_word(p, "rollback") && ahead_word(p, "table")) {
+        st = parse_rollback_table(p, s);
     } else if (at_word(p, "show")) {
         st = parse_show(p, s);
     } else if (at_word(p, "describe") || at_word(p, "desc")) {

@@ -205,8 +205,8 @@ static fz_status add(editor *e, const ib_term *term, str name)
             return error_set(e->b.err, FZ_INVALID, "two partition fields of time by one column: \"" STR_FMT "\" is enough or too little", STR_ARG(e->f[i].name));
     const ib_partition_field *old = earlier(e, f.source_id, &f.transform, name);
     f.field_id = old ? old->field_id : -1;
-    if (!name.n && old)
-        f.name = old->name;
+    if (!name.n && old && !str_copy(e->b.a, old->name, &f.name)) /* the metadata may go before the result */
+        return error_nomem(e->b.err);
     if (!f.name.n)
         TRY(make_name(&e->b, f.source_id, &f.transform, true, &f.name));
     TRY(name_check(&e->b, &f));

@@ -11,6 +11,7 @@
  * take that of the attempt which succeeds; the snapshot id is the same in all attempts.
  */
 #include "base/fault.h"
+#include "iceberg/manifest/inline.h"
 #include "iceberg/update/layout.h"
 #include "iceberg/update/snapshot_int.h"
 
@@ -370,9 +371,7 @@ fz_status ib_producer_prepare(ib_producer *p, const ib_metadata *md, uint32_t *n
     const ib_snapshot *parent = branch ? ib_snapshot_by_id(md, branch->snapshot_id) : NULL;
     ib_decoded *list = NULL;
     if (parent) {
-        if (parent->manifest_list.n == 0)
-            return error_set(err, FZ_UNSUPPORTED, "snapshots without a manifest list are not supported");
-        TRY(ib_manifest_list_get(p->w->cache, parent->manifest_list, p->m, &list, err));
+        TRY(ib_snapshot_manifests(p->w->cache, parent, p->m, &list, err));
         TRY(producer_hold(p, list, err));
     }
     summary s;

@@ -39,9 +39,12 @@ typedef struct ib_write {
     int32_t schema_id;           /* what the files were written with */
     uint32_t n_files;
     const ib_data_file *files;   /* content IB_DATA, in row order; spec_id and partition set */
-    const ib_schema *schema;     /* NULL, or columns that the commit gives the table: the files were written with them. Then the
-                                  * table's columns have to be what they are in the base, else FZ_CONFLICT */
-    int32_t last_column_id;      /* with schema: the highest field id in it */
+    /* What the commit does to the table before the rows come: columns that are added, a table that is replaced. The files were
+     * written for the metadata after that; schema_id is one of its. What it needs of the table to hold, else FZ_CONFLICT: */
+    uint32_t n_before;
+    const ib_update *before;
+    uint32_t n_before_requirements;
+    const ib_requirement *before_requirements;
     ib_props summary;            /* extra properties of the snapshot's summary */
     ib_manifest_cache *cache;    /* may be NULL */
     job *j;                      /* for cancelling; may be NULL */
