@@ -78,33 +78,38 @@ static void identity(const datum *v, sbuf *out)
     }
 }
 
-void ib_transform_path(const ib_transform *t, const datum *value, sbuf *out)
+void ib_transform_text(const ib_transform *t, const datum *value, sbuf *out)
 {
     if (value->null) {
         sbuf_addz(out, "null");
         return;
     }
-    sbuf text;
-    sbuf_init(&text, out->m);
     switch (t->kind) {
     case IB_YEAR:
-        year_month((int64_t)value->i32 * 12, false, &text);
+        year_month((int64_t)value->i32 * 12, false, out);
         break;
     case IB_MONTH:
-        year_month(value->i32, true, &text);
+        year_month(value->i32, true, out);
         break;
     case IB_DAY:
-        day(value->i32, &text);
+        day(value->i32, out);
         break;
     case IB_HOUR: {
         int64_t days = civil_floor_div(value->i32, 24);
-        day(days, &text);
-        sbuf_printf(&text, "-%02d", (int)(value->i32 - days * 24));
+        day(days, out);
+        sbuf_printf(out, "-%02d", (int)(value->i32 - days * 24));
         break;
     }
     default:
-        identity(value, &text);
+        identity(value, out);
     }
+}
+
+void ib_transform_path(const ib_transform *t, const datum *value, sbuf *out)
+{
+    sbuf text;
+    sbuf_init(&text, out->m);
+    ib_transform_text(t, value, &text);
     if (text.failed)
         out->failed = true;
     else

@@ -17,6 +17,8 @@ fz_status ib_transform_result(const ib_transform *t, type source, type *out, fz_
 fz_status ib_transform_value(const ib_transform *t, const datum *in, arena *a, datum *out, fz_error *err);
 /* A column: v FLAT out, rows all of in (selection not looked at). */
 fz_status ib_transform_vec(const ib_transform *t, const vec *in, arena *a, vec *out, fz_error *err);
+/* A partition value as people read it ("2020-01", "a b"; base64 for bytes), as Java's Transform.toHumanString. */
+void ib_transform_text(const ib_transform *t, const datum *value, sbuf *out);
 /* The text of a partition value in a path ("2020-01", "a+b"): URL-encoded as Java's PartitionSpec.partitionToPath. */
 void ib_transform_path(const ib_transform *t, const datum *value, sbuf *out);
 uint32_t ib_murmur3_32(const void *p, size_t n); /* seed 0, as bucket uses it */
