@@ -16,7 +16,6 @@
 #define CODES_ONE_MAX   (1u << 20) /* entries of a single key's dictionary */
 #define CODES_MAX       (1u << 18) /* combinations of several keys' */
 #define STRAIGHT        64         /* batches */
-#define FLUSH_UNDER_PRESSURE ((int64_t)1 << 20)
 
 /* ---- inputs of a batch ---- */
 
@@ -400,7 +399,7 @@ static fz_status group_batch(agg_local *l, const batch *b, fz_error *err)
         return update_range(l, b, 0, b->nrows, l->one, err);
     }
     bool direct = nk == 1 && is_direct(&l->keys[0]) && !l->direct_off;
-    if ((l->g.n >= l->most && !direct) || (l->g.n && group_bytes(&l->g) > FLUSH_UNDER_PRESSURE && mem_over(&l->op->q->m, 0)))
+    if ((l->g.n >= l->most && !direct) || (l->g.n && group_bytes(&l->g) > l->op->store.floor && mem_over(&l->op->q->m, 0)))
         TRY(agg_flush(l, err));
     if (few_runs(l, b)) {
         l->seen += n;

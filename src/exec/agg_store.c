@@ -11,7 +11,7 @@
 #define FAN_LOG2  4
 #define FAN       (1u << FAN_LOG2)
 #define BITS_MAX  32           /* the upper half of the hash places rows in tables */
-#define FLOOR_MIN ((int64_t)1 << 20)
+#define FLOOR_MIN ((int64_t)64 << 10)
 #define FLOOR_MAX ((int64_t)64 << 20)
 #define AHEAD     8
 

@@ -81,9 +81,11 @@ static fz_status build_join(query *q, const plan *p, pipeline *into, uint32_t de
     uint32_t from = into->nbranches;
     psink *sink;
     op *probe;
-    TRY(join_new(q, p, left, &sink, &probe, err));
+    psource *late;
+    TRY(join_new(q, p, left, &sink, &probe, &late, err));
     TRY(build_breaker(q, p->in[left ? 0 : 1], sink, depth, err));
     TRY(build(q, p->in[left ? 1 : 0], into, depth, err));
+    TRY(branch_add(q, into, late, err));
     return op_add(q, into, from, probe, err);
 }
 

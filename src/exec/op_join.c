@@ -1,105 +1,80 @@
 /*
- * op_join.c: hash joins. The build side is materialised as tuples, each with its hash, in chains behind a
- * directory; the probe side streams through as an operator of its pipeline.
- *
- *   build row:  next | hash | key tuple | all columns of the build side
+ * op_join.c: hash joins: the build side. It is materialised as tuples, each with its hash, in chains behind
+ * directories (join_int.h); the probe side streams through as an operator of its pipeline (join_probe.c).
  *
  * Workers collect rows and sort them into partitions by the hash's upper bits as they come; at the end each
  * partition's directory is made, side by side. Rows with a null key are left out: they match nothing.
- * A cross join is a join on no key: everything lies in one chain.
+ * A cross join is a join on no key: everything lies in one chain, and stays in memory.
  *
- * Inner, left: pairs are collected up to a batch, then gathered; where each probe row has at most one match the
- * probe columns pass as they are, with a selection. Semi, anti: a selection of the probe batch. A residual
- * condition is evaluated on pairs; a left join then adds the rows that none of its pairs kept.
+ * When the query's memory is used up, all rows go to files by partition, those that were collected and those that still come.
+ * At the end as many partitions are loaded again as fit. Rows of the probe side that belong to the others are put aside
+ * as well, and joined when the probe side is through (join_late.c).
  */
-#include "exec/eval_int.h"
-#include "exec/pipe_int.h"
-#include "exec/rows_int.h"
+#include "exec/join_int.h"
 
-#define PARTS_LOG2 4
-#define ROW_KEY    16
-
-typedef struct rowlist { uint8_t **p; size_t n, cap; } rowlist;
-
-typedef struct build_local {
-    struct join_op *op;
-    arena rows, scratch;
-    evaluator **ev;
-    vec *keys;
-    const vec **key_ptrs, **col_ptrs;
-    uint8_t *tuples;
-    rowlist parts[1 << PARTS_LOG2];
-} build_local;
-
-typedef struct directory { uint8_t **heads; uint64_t cap; } directory;
-
-typedef struct join_op {
-    psink s;
-    op probe;
-    query *q;
-    const plan *p;
-    bool build_left;
-    uint32_t nkeys, nleft, nright; /* columns of the inputs */
-    const expr **build_keys, **probe_keys;
-    row_layout key, cols;          /* of the build side */
-    uint32_t width;
-    build_local **locals;
-    uint32_t nlocals, nparts;
-    directory dirs[1 << PARTS_LOG2];
-    uint64_t rows;
-} join_op;
-
-static uint32_t part_of(const join_op *o, uint64_t hash) { return o->nparts == 1 ? 0 : (uint32_t)(hash >> (64 - PARTS_LOG2)); }
+#define FLOOR_MIN ((int64_t)64 << 10)
 
 /* ---- keys, on both sides ---- */
 
-static fz_status keys_open(join_op *o, const expr **keys, evaluator ***ev, vec **vecs, const vec ***ptrs, fz_error *err)
+fz_status join_keys_open(join_op *o, const expr **exprs, join_keys *k, fz_error *err)
 {
     mem *m = &o->q->m;
-    *ev = mem_zalloc(m, (o->nkeys + 1) * sizeof **ev);
-    *vecs = mem_zalloc(m, (o->nkeys + 1) * sizeof **vecs);
-    *ptrs = mem_zalloc(m, (o->nkeys + 1) * sizeof **ptrs);
-    if (!*ev || !*vecs || !*ptrs)
+    k->exprs = exprs;
+    k->ev = mem_zalloc(m, (o->nkeys + 1) * sizeof *k->ev);
+    k->vecs = mem_zalloc(m, (o->nkeys + 1) * sizeof *k->vecs);
+    k->ptrs = mem_zalloc(m, (o->nkeys + 1) * sizeof *k->ptrs);
+    if (!k->ev || !k->vecs || !k->ptrs)
         return error_nomem(err);
     for (uint32_t i = 0; i < o->nkeys; i++)
-        if (keys[i]->kind != EX_COLUMN)
-            TRY(evaluator_open(keys[i], o->q->o.params, o->q->o.n_params, m, &(*ev)[i], err));
+        if (exprs[i]->kind != EX_COLUMN)
+            TRY(evaluator_open(exprs[i], o->q->o.params, o->q->o.n_params, m, &k->ev[i], err));
     return FZ_OK;
 }
 
-static void keys_close(join_op *o, evaluator **ev, vec *vecs, const vec **ptrs)
+void join_keys_close(join_op *o, join_keys *k)
 {
     mem *m = &o->q->m;
-    for (uint32_t i = 0; ev && i < o->nkeys; i++)
-        evaluator_close(ev[i]);
-    mem_free(m, ev, (o->nkeys + 1) * sizeof *ev);
-    mem_free(m, vecs, (o->nkeys + 1) * sizeof *vecs);
-    mem_free(m, ptrs, (o->nkeys + 1) * sizeof *ptrs);
+    for (uint32_t i = 0; k->ev && i < o->nkeys; i++)
+        evaluator_close(k->ev[i]);
+    mem_free(m, k->ev, (o->nkeys + 1) * sizeof *k->ev);
+    mem_free(m, k->vecs, (o->nkeys + 1) * sizeof *k->vecs);
+    mem_free(m, k->ptrs, (o->nkeys + 1) * sizeof *k->ptrs);
+    *k = (join_keys){0};
 }
 
-static fz_status keys_eval(join_op *o, const expr **keys, evaluator **ev, vec *vecs, const vec **ptrs, const batch *b, fz_error *err)
+fz_status join_keys_eval(join_op *o, join_keys *k, const batch *b, fz_error *err)
 {
     for (uint32_t i = 0; i < o->nkeys; i++) {
-        if (ev[i]) {
-            TRY(evaluator_run(ev[i], b, &vecs[i], err));
-            ptrs[i] = &vecs[i];
-        } else if (keys[i]->col < b->ncols) {
-            ptrs[i] = &b->cols[keys[i]->col];
+        if (k->ev[i]) {
+            TRY(evaluator_run(k->ev[i], b, &k->vecs[i], err));
+            k->ptrs[i] = &k->vecs[i];
+        } else if (k->exprs[i]->col < b->ncols) {
+            k->ptrs[i] = &b->cols[k->exprs[i]->col];
         } else {
-            return error_set(err, FZ_INTERNAL, "a join key of column %u of %u", keys[i]->col, b->ncols);
+            return error_set(err, FZ_INTERNAL, "a join key of column %u of %u", k->exprs[i]->col, b->ncols);
         }
     }
     return FZ_OK;
 }
 
-/* ---- the build side ---- */
+/* ---- collecting ---- */
+
+int64_t join_limit(const join_op *o)
+{
+    int64_t least = 0;
+    for (const mem *m = &o->q->m; m; m = m->parent)
+        if (m->limit > 0 && (!least || m->limit < least))
+            least = m->limit;
+    return least;
+}
 
 static fz_status build_start(psink *s, query *q, uint32_t workers, fz_error *err)
 {
     join_op *o = (join_op *)s;
     o->locals = ARENA_ARRAY(&q->mem, build_local *, workers);
     o->nlocals = workers;
-    o->nparts = workers > 1 ? 1u << PARTS_LOG2 : 1;
+    o->nparts = workers > 1 && o->nkeys ? JOIN_PARTS : 1;
+    o->floor = join_limit(o) / 8 > FLOOR_MIN ? join_limit(o) / 8 : FLOOR_MIN;
     return o->locals ? FZ_OK : error_nomem(err);
 }
 
@@ -115,9 +90,18 @@ static fz_status build_local_open(psink *s, uint32_t index, void **local, fz_err
     arena_init(&l->rows, m);
     arena_init(&l->scratch, m);
     l->col_ptrs = mem_zalloc(m, (o->cols.n + 1) * sizeof *l->col_ptrs);
-    if (!l->col_ptrs)
+    l->hashes = mem_zalloc(m, BATCH_ROWS * sizeof *l->hashes);
+    if (!l->col_ptrs || !l->hashes)
         return error_nomem(err);
-    return keys_open(o, o->build_keys, &l->ev, &l->keys, &l->key_ptrs, err);
+    return join_keys_open(o, o->build_keys, &l->keys, err);
+}
+
+static void lists_free(build_local *l)
+{
+    for (uint32_t i = 0; i < JOIN_PARTS; i++) {
+        mem_free(&l->op->q->m, l->parts[i].p, l->parts[i].cap * sizeof *l->parts[i].p);
+        l->parts[i] = (rowlist){0};
+    }
 }
 
 static void build_local_close(psink *s, void *local)
@@ -126,10 +110,10 @@ static void build_local_close(psink *s, void *local)
     build_local *l = local;
     if (!l)
         return;
-    keys_close(o, l->ev, l->keys, l->key_ptrs);
+    join_keys_close(o, &l->keys);
     mem_free(&o->q->m, l->col_ptrs, (o->cols.n + 1) * sizeof *l->col_ptrs);
-    for (uint32_t i = 0; i < 1u << PARTS_LOG2; i++)
-        mem_free(&o->q->m, l->parts[i].p, l->parts[i].cap * sizeof *l->parts[i].p);
+    mem_free(&o->q->m, l->hashes, BATCH_ROWS * sizeof *l->hashes);
+    lists_free(l);
     arena_free(&l->rows);
     arena_free(&l->scratch);
     mem_free(&o->q->m, l, sizeof *l);
@@ -138,7 +122,7 @@ static void build_local_close(psink *s, void *local)
 static fz_status list_add(mem *m, rowlist *r, uint8_t *row, fz_error *err)
 {
     if (r->n == r->cap) {
-        size_t cap = r->cap ? r->cap * 2 : 1024;
+        size_t cap = r->cap ? r->cap * 2 : 256;
         uint8_t **p = mem_resize(m, r->p, r->cap * sizeof *p, cap * sizeof *p);
         if (!p)
             return error_nomem(err);
@@ -149,74 +133,233 @@ static fz_status list_add(mem *m, rowlist *r, uint8_t *row, fz_error *err)
     return FZ_OK;
 }
 
+static uint64_t hash_of(const uint8_t *row)
+{
+    uint64_t hash;
+    memcpy(&hash, row + 8, 8);
+    return hash;
+}
+
+/* Up to BATCH_ROWS rows to the files of their partitions. */
+static fz_status rows_write(join_op *o, uint8_t *const *rows, uint32_t n, fz_error *err)
+{
+    uint32_t at[JOIN_PARTS + 1] = {0}, next[JOIN_PARTS];
+    uint8_t **by_part = mem_alloc(&o->q->m, (n + 1) * sizeof *by_part);
+    fz_status st = by_part ? FZ_OK : error_nomem(err);
+    for (uint32_t k = 0; k < n; k++)
+        at[join_part_of(hash_of(rows[k])) + 1]++;
+    for (uint32_t p = 0; p < JOIN_PARTS; p++) {
+        at[p + 1] += at[p];
+        next[p] = at[p];
+    }
+    for (uint32_t k = 0; by_part && k < n; k++)
+        by_part[next[join_part_of(hash_of(rows[k]))]++] = rows[k];
+    for (uint32_t i = 0; i < JOIN_PARTS && st == FZ_OK; i++) {
+        join_part *p = &o->parts[i];
+        if (at[i] == at[i + 1])
+            continue;
+        pthread_mutex_lock(&p->lock);
+        if (!p->build)
+            st = spill_create(o->q->o.temp_dir, &o->q->m, &p->build, err);
+        if (st == FZ_OK)
+            st = rowfile_write(p->build, &o->shape, by_part + at[i], at[i + 1] - at[i], err);
+        p->nbuild += at[i + 1] - at[i];
+        pthread_mutex_unlock(&p->lock);
+    }
+    mem_free(&o->q->m, by_part, (n + 1) * sizeof *by_part);
+    return st;
+}
+
+/* What a worker has collected goes to the files. */
+static fz_status local_write(build_local *l, fz_error *err)
+{
+    join_op *o = l->op;
+    for (uint32_t p = 0; p < JOIN_PARTS; p++)
+        for (size_t k = 0; k < l->parts[p].n; k += BATCH_ROWS) {
+            size_t n = l->parts[p].n - k < BATCH_ROWS ? l->parts[p].n - k : BATCH_ROWS;
+            if (job_stopped(&o->q->j))
+                return error_set(err, FZ_CANCELLED, "cancelled");
+            TRY(rows_write(o, l->parts[p].p + k, (uint32_t)n, err));
+        }
+    lists_free(l);
+    arena_free(&l->rows);
+    return FZ_OK;
+}
+
 static fz_status build_push(psink *s, void *local, worker *w, const batch *b, fz_error *err)
 {
     join_op *o = (join_op *)s;
     build_local *l = local;
-    uint32_t n = b->sel ? b->nsel : b->nrows;
+    uint32_t n = b->sel ? b->nsel : b->nrows, kept = 0;
+    bool away = atomic_load_explicit(&o->spilling, memory_order_relaxed);
     arena_reset(&l->scratch);
-    TRY(keys_eval(o, o->build_keys, l->ev, l->keys, l->key_ptrs, b, err));
+    if (away && l->rows.head)
+        TRY(local_write(l, err));
+    TRY(join_keys_eval(o, &l->keys, b, err));
     for (uint32_t c = 0; c < o->cols.n; c++)
         l->col_ptrs[c] = &b->cols[c];
-    uint8_t *rows = arena_alloc(&l->rows, (size_t)n * o->width);
-    if (!rows)
+    uint8_t *rows = arena_alloc(away ? &l->scratch : &l->rows, (size_t)n * o->width);
+    uint8_t **list = arena_alloc(&l->scratch, (n + 1) * sizeof *list);
+    if (!rows || !list)
         return error_nomem(err);
-    TRY(rows_encode(&o->key, l->key_ptrs, b->sel, 0, n, rows + ROW_KEY, o->width, &l->scratch, err));
+    TRY(rows_encode(&o->key, l->keys.ptrs, b->sel, 0, n, rows + ROW_KEY, o->width, &l->scratch, err));
     TRY(rows_encode(&o->cols, l->col_ptrs, b->sel, 0, n, rows + ROW_KEY + o->key.width, o->width, &l->scratch, err));
+    if (o->nkeys)
+        rows_hash(&o->key, rows + ROW_KEY, o->width, n, l->hashes);
     for (uint32_t k = 0; k < n; k++) {
         uint8_t *row = rows + (size_t)k * o->width;
         if (row_any_null(&o->key, row + ROW_KEY))
             continue;
-        TRY(row_own(&o->key, row + ROW_KEY, &l->rows, err));
-        TRY(row_own(&o->cols, row + ROW_KEY + o->key.width, &l->rows, err));
-        uint64_t hash = o->nkeys ? row_hash(&o->key, row + ROW_KEY) : 0;
-        memcpy(row + 8, &hash, 8);
-        TRY(list_add(&o->q->m, &l->parts[part_of(o, hash)], row, err));
+        memset(row, 0, 8);
+        memcpy(row + 8, &l->hashes[k], 8);
+        if (away) {
+            list[kept] = row;
+        } else {
+            TRY(row_own(&o->key, row + ROW_KEY, &l->rows, err));
+            TRY(row_own(&o->cols, row + ROW_KEY + o->key.width, &l->rows, err));
+            TRY(list_add(&o->q->m, &l->parts[o->nparts == 1 ? 0 : join_part_of(l->hashes[k])], row, err));
+        }
+        kept++;
     }
+    if (away)
+        return rows_write(o, list, kept, err);
+    int64_t all = (int64_t)(atomic_fetch_add_explicit(&o->collected, kept, memory_order_relaxed) + kept);
+    if (o->nkeys && all * (int64_t)o->width > o->floor && mem_over(&o->q->m, all * ROW_EXTRA))
+        atomic_store_explicit(&o->spilling, true, memory_order_relaxed);
     return FZ_OK;
 }
 
-static fz_status part_build(void *ctx, size_t part, fz_error *err)
+/* ---- the end ---- */
+
+fz_status directory_init(join_op *o, directory *d, uint64_t rows, fz_error *err)
 {
-    join_op *o = ctx;
-    directory *d = &o->dirs[part];
-    uint64_t n = 0;
-    for (uint32_t i = 0; i < o->nlocals; i++)
-        n += o->locals[i] ? o->locals[i]->parts[part].n : 0;
     uint64_t cap = 16;
-    while (o->nkeys && cap < n * 2)
+    while (o->nkeys && cap < rows * 2)
         cap *= 2;
     d->heads = mem_zalloc(&o->q->m, cap * sizeof *d->heads);
     if (!d->heads)
         return error_nomem(err);
     d->cap = cap;
-    for (uint32_t i = o->nlocals; i-- > 0;) /* backwards: chains then have the source's order */
-        for (size_t k = o->locals[i] ? o->locals[i]->parts[part].n : 0; k-- > 0;) {
-            uint8_t *row = o->locals[i]->parts[part].p[k];
-            uint64_t hash;
-            memcpy(&hash, row + 8, 8);
-            uint8_t **head = &d->heads[hash & (cap - 1)];
-            memcpy(row, head, sizeof *head);
-            *head = row;
-        }
     return FZ_OK;
+}
+
+void directory_free(join_op *o, directory *d)
+{
+    mem_free(&o->q->m, d->heads, d->cap * sizeof *d->heads);
+    *d = (directory){0};
+}
+
+static fz_status part_build(void *ctx, size_t part, fz_error *err)
+{
+    join_op *o = ctx;
+    directory *d = &o->parts[part].d;
+    uint64_t n = 0;
+    for (uint32_t i = 0; i < o->nlocals; i++)
+        n += o->locals[i] ? o->locals[i]->parts[part].n : 0;
+    TRY(directory_init(o, d, n, err));
+    for (uint32_t i = o->nlocals; i-- > 0;) { /* backwards: chains then have the source's order */
+        rowlist *r = o->locals[i] ? &o->locals[i]->parts[part] : NULL;
+        for (size_t k = r ? r->n : 0; k-- > 0;) {
+            if (k >= 16)
+                __builtin_prefetch(r->p[k - 16] + 8);
+            if (k >= 8)
+                __builtin_prefetch(&d->heads[hash_of(r->p[k - 8]) & (d->cap - 1)], 1);
+            directory_add(d, r->p[k]);
+        }
+    }
+    return FZ_OK;
+}
+
+fz_status build_load(join_op *o, spill_file *f, uint64_t rows, arena *a, directory *d, fz_error *err)
+{
+    TRY(directory_init(o, d, rows, err));
+    if (!f)
+        return FZ_OK;
+    TRY(spill_rewind(f, err));
+    for (;;) {
+        uint8_t *block;
+        uint32_t n;
+        if (job_stopped(&o->q->j))
+            return error_set(err, FZ_CANCELLED, "cancelled");
+        TRY(rowfile_read(f, &o->shape, a, &block, &n, err));
+        if (!n)
+            return FZ_OK;
+        for (uint32_t k = 0; k < n; k++)
+            directory_add(d, block + (size_t)k * o->shape.width);
+    }
+}
+
+static fz_status write_one(void *ctx, size_t i, fz_error *err)
+{
+    join_op *o = ctx;
+    return o->locals[i] ? local_write(o->locals[i], err) : FZ_OK;
+}
+
+static fz_status part_load(void *ctx, size_t i, fz_error *err)
+{
+    join_op *o = ctx;
+    join_part *p = &o->parts[i];
+    if (p->away)
+        return directory_init(o, &p->d, 0, err);
+    TRY(build_load(o, p->build, p->nbuild, &p->rows, &p->d, err));
+    spill_close(p->build);
+    p->build = NULL;
+    return FZ_OK;
+}
+
+/* All rows are in files: the partitions that fit come back, up to three quarters of what is free. */
+static fz_status build_settle(join_op *o, fz_error *err)
+{
+    int64_t need = join_limit(o) / 4;
+    o->nparts = JOIN_PARTS;
+    TRY(job_for(&o->q->j, o->nlocals, write_one, o, err));
+    for (uint32_t i = 0; i < JOIN_PARTS; i++) {
+        join_part *p = &o->parts[i];
+        if (p->build)
+            TRY(spill_flush(p->build, err));
+        int64_t bytes = (p->build ? spill_bytes(p->build) : 0) + (int64_t)p->nbuild * ROW_EXTRA;
+        p->away = p->build && mem_over(&o->q->m, need + bytes);
+        need += p->away ? 0 : bytes;
+        o->away |= p->away;
+        o->rows += p->nbuild;
+    }
+    return job_for(&o->q->j, JOIN_PARTS, part_load, o, err);
 }
 
 static fz_status build_end(psink *s, query *q, fz_error *err)
 {
     join_op *o = (join_op *)s;
+    if (atomic_load(&o->spilling))
+        return build_settle(o, err);
     TRY(job_for(&q->j, o->nparts, part_build, o, err));
     for (uint32_t i = 0; i < o->nlocals; i++)
         for (uint32_t p = 0; o->locals[i] && p < o->nparts; p++)
             o->rows += o->locals[i]->parts[p].n;
+    for (uint32_t i = 0; i < o->nlocals; i++)
+        if (o->locals[i])
+            lists_free(o->locals[i]);
     return FZ_OK;
 }
 
 static void build_close(psink *s)
 {
     join_op *o = (join_op *)s;
-    for (uint32_t i = 0; i < 1u << PARTS_LOG2; i++)
-        mem_free(&o->q->m, o->dirs[i].heads, o->dirs[i].cap * sizeof *o->dirs[i].heads);
+    for (uint32_t i = 0; o->open && i < JOIN_PARTS; i++) {
+        join_part *p = &o->parts[i];
+        directory_free(o, &p->d);
+        arena_free(&p->rows);
+        spill_close(p->build);
+        spill_close(p->probe);
+        pthread_mutex_destroy(&p->lock);
+    }
+    for (join_item *i = o->items, *next; i; i = next) {
+        next = i->next;
+        spill_close(i->build);
+        spill_close(i->probe);
+        mem_free(&o->q->m, i, sizeof *i);
+    }
+    if (o->open)
+        pthread_mutex_destroy(&o->lock);
 }
 
 static const psink_ops build_ops = {
@@ -224,234 +367,30 @@ static const psink_ops build_ops = {
     .local_close = build_local_close, .close = build_close,
 };
 
-/* ---- the probe side ---- */
-
-typedef struct probe_local {
-    evaluator **ev, *residual;
-    vec *keys;
-    const vec **key_ptrs;
-    arena scratch;
-    uint64_t hashes[BATCH_ROWS];
-    uint16_t rows[BATCH_ROWS];            /* of pairs: probe row and build row */
-    const uint8_t *builds[BATCH_ROWS];
-    uint32_t n;
-    uint8_t hit[BATCH_ROWS];              /* probe rows with a pair that counts */
-    uint16_t sel[BATCH_ROWS + 8];
-    const uint8_t *at_row[BATCH_ROWS];
-    uint8_t *tuples;
-    uint32_t seq;
-} probe_local;
-
-static fz_status probe_open(op *op_, query *q, void **local, fz_error *err)
+static fz_status shape_init(join_op *o, fz_error *err)
 {
-    join_op *o = (join_op *)((char *)op_ - offsetof(join_op, probe));
-    probe_local *l = mem_zalloc(&q->m, sizeof *l);
-    *local = l;
-    if (!l)
+    uint32_t n = 0, *at = ARENA_ARRAY(&o->q->mem, uint32_t, o->key.n + o->cols.n + 1);
+    if (!at)
         return error_nomem(err);
-    arena_init(&l->scratch, &q->m);
-    l->tuples = mem_alloc(&q->m, (size_t)BATCH_ROWS * o->key.width + 8);
-    if (!l->tuples)
-        return error_nomem(err);
-    TRY(keys_open(o, o->probe_keys, &l->ev, &l->keys, &l->key_ptrs, err));
-    if (o->p->join.residual)
-        TRY(evaluator_open(o->p->join.residual, q->o.params, q->o.n_params, &q->m, &l->residual, err));
-    return FZ_OK;
-}
-
-static void probe_close(op *op_, void *local)
-{
-    join_op *o = (join_op *)((char *)op_ - offsetof(join_op, probe));
-    probe_local *l = local;
-    keys_close(o, l->ev, l->keys, l->key_ptrs);
-    evaluator_close(l->residual);
-    mem_free(&o->q->m, l->tuples, l->tuples ? (size_t)BATCH_ROWS * o->key.width + 8 : 0);
-    arena_free(&l->scratch);
-    mem_free(&o->q->m, l, sizeof *l);
-}
-
-/* The pairs as a batch of left and right columns; *at_rows: its rows are the probe's, else the pairs. */
-static fz_status pairs_batch(join_op *o, probe_local *l, const batch *b, batch *out, bool *at_rows, fz_error *err)
-{
-    uint32_t nprobe = o->build_left ? o->nright : o->nleft, probe_at = o->build_left ? o->nleft : 0;
-    uint32_t build_at = o->build_left ? 0 : o->nleft;
-    bool single = (uint64_t)l->n * 2 >= b->nrows;
-    for (uint32_t k = 1; k < l->n && single; k++)
-        single = l->rows[k] > l->rows[k - 1];
-    *at_rows = single;
-    *out = *b;
-    out->ncols = o->nleft + o->nright;
-    out->cols = ARENA_ARRAY(&l->scratch, vec, out->ncols + 1);
-    out->stable = false;
-    if (!out->cols)
-        return error_nomem(err);
-    const uint8_t **builds = l->builds;
-    if (single) { /* probe columns as they are */
-        memset(l->at_row, 0, b->nrows * sizeof *l->at_row);
-        for (uint32_t k = 0; k < l->n; k++) {
-            l->at_row[l->rows[k]] = l->builds[k];
-            l->sel[k] = l->rows[k];
-        }
-        memcpy(&out->cols[probe_at], b->cols, nprobe * sizeof *b->cols);
-        out->nrows = b->nrows;
-        out->sel = l->n == b->nrows ? NULL : l->sel;
-        out->nsel = l->n;
-        builds = l->at_row;
-    } else {
-        for (uint32_t c = 0; c < nprobe; c++)
-            TRY(vec_gather(&out->cols[probe_at + c], &b->cols[c], l->rows, l->n, false, &l->scratch, err));
-        out->nrows = out->nsel = l->n;
-        out->sel = NULL;
-    }
+    for (uint32_t c = 0; c < o->key.n; c++)
+        if (o->key.cols[c].p == PHYS_STR)
+            at[n++] = ROW_KEY + o->key.cols[c].off;
     for (uint32_t c = 0; c < o->cols.n; c++)
-        TRY(rows_decode(&o->cols, c, builds, out->nrows, &out->cols[build_at + c], &l->scratch, err));
+        if (o->cols.cols[c].p == PHYS_STR)
+            at[n++] = ROW_KEY + o->key.width + o->cols.cols[c].off;
+    o->shape = (row_shape){o->width, n, at};
     return FZ_OK;
 }
 
-/* rows_decode takes the column tuples: builds[] point to them, not to the rows' start. */
-static const uint8_t *row_cols(const join_op *o, const uint8_t *row) { return row + ROW_KEY + o->key.width; }
-
-static fz_status pairs_flush(join_op *o, probe_local *l, worker *w, uint32_t next, const batch *b, fz_error *err)
-{
-    batch out;
-    bool at_rows, emit = o->p->join.kind != JOIN_SEMI && o->p->join.kind != JOIN_ANTI;
-    if (l->n == 0)
-        return FZ_OK;
-    if (job_stopped(&w->q->j)) /* one batch of input may give any number of pairs */
-        return error_set(err, FZ_CANCELLED, "cancelled");
-    arena_reset(&l->scratch);
-    TRY(pairs_batch(o, l, b, &out, &at_rows, err));
-    if (l->residual) {
-        uint16_t *sel = arena_alloc(&l->scratch, (BATCH_ROWS + 8) * sizeof *sel);
-        uint32_t n;
-        if (!sel)
-            return error_nomem(err);
-        TRY(evaluator_filter(l->residual, &out, sel, &n, err));
-        for (uint32_t k = 0; k < n; k++)
-            l->hit[at_rows ? sel[k] : l->rows[sel[k]]] = 1;
-        out.sel = sel;
-        out.nsel = n;
-    }
-    l->n = 0;
-    return emit ? worker_push(w, next, &out, err) : FZ_OK;
-}
-
-static fz_status pair_add(join_op *o, probe_local *l, worker *w, uint32_t next, const batch *b, uint32_t row, const uint8_t *build, fz_error *err)
-{
-    if (l->n == BATCH_ROWS)
-        TRY(pairs_flush(o, l, w, next, b, err));
-    l->rows[l->n] = (uint16_t)row;
-    l->builds[l->n++] = build ? row_cols(o, build) : NULL;
-    return FZ_OK;
-}
-
-static inline const uint8_t *chain_next(const uint8_t *row)
-{
-    const uint8_t *n;
-    memcpy(&n, row, sizeof n);
-    return n;
-}
-
-/* The next row of a chain with this key, from `row` on. */
-static inline const uint8_t *chain_find(const join_op *o, const uint8_t *row, uint64_t hash, const uint8_t *key)
-{
-    for (; row; row = chain_next(row)) {
-        uint64_t h;
-        memcpy(&h, row + 8, 8);
-        if (h == hash && row_eq(&o->key, row + ROW_KEY, key))
-            return row;
-    }
-    return NULL;
-}
-
-/* Probe rows [0, n) of the selection that did (or didn't) match. */
-static fz_status push_marked(probe_local *l, worker *w, uint32_t next, const batch *b, uint32_t n, bool want, fz_error *err)
-{
-    batch out = *b;
-    uint32_t m = 0;
-    for (uint32_t k = 0; k < n; k++) {
-        uint32_t i = b->sel ? b->sel[k] : k;
-        l->sel[m] = (uint16_t)i;
-        m += l->hit[i] == want;
-    }
-    out.sel = l->sel;
-    out.nsel = m;
-    return worker_push(w, next, &out, err);
-}
-
-static fz_status probe_push(op *op_, void *local, worker *w, uint32_t next, const batch *b, fz_error *err)
-{
-    join_op *o = (join_op *)((char *)op_ - offsetof(join_op, probe));
-    probe_local *l = local;
-    join_kind kind = o->p->join.kind;
-    uint32_t n = b->sel ? b->nsel : b->nrows, width = o->key.width;
-    bool pairs = l->residual || (kind != JOIN_SEMI && kind != JOIN_ANTI);
-    bool mark = kind == JOIN_SEMI || kind == JOIN_ANTI || (kind == JOIN_LEFT && l->residual);
-    if (b->nrows > BATCH_ROWS)
-        return error_set(err, FZ_INTERNAL, "a batch of %u rows", b->nrows);
-    if (o->rows == 0 && (kind == JOIN_INNER || kind == JOIN_CROSS || kind == JOIN_SEMI))
-        return FZ_OK;
-    arena_reset(&l->scratch);
-    TRY(keys_eval(o, o->probe_keys, l->ev, l->keys, l->key_ptrs, b, err));
-    TRY(rows_encode(&o->key, l->key_ptrs, b->sel, 0, n, l->tuples, width, &l->scratch, err));
-    for (uint32_t k = 0; k < n; k++)
-        l->hashes[k] = o->nkeys ? row_hash(&o->key, l->tuples + (size_t)k * width) : 0;
-    if (mark)
-        memset(l->hit, 0, b->nrows);
-    l->n = 0;
-    for (uint32_t k = 0; k < n; k++) {
-        if (k + 8 < n) {
-            const directory *d = &o->dirs[part_of(o, l->hashes[k + 8])];
-            __builtin_prefetch(&d->heads[l->hashes[k + 8] & (d->cap - 1)]);
-        }
-        if (k + 4 < n) {
-            const directory *d = &o->dirs[part_of(o, l->hashes[k + 4])];
-            __builtin_prefetch(d->heads[l->hashes[k + 4] & (d->cap - 1)]);
-        }
-        uint32_t i = b->sel ? b->sel[k] : k;
-        const uint8_t *key = l->tuples + (size_t)k * width, *row = NULL;
-        const directory *d = &o->dirs[part_of(o, l->hashes[k])];
-        if (!row_any_null(&o->key, key))
-            row = chain_find(o, d->heads[l->hashes[k] & (d->cap - 1)], l->hashes[k], key);
-        if (!pairs) {
-            l->hit[i] = row != NULL;
-            continue;
-        }
-        if (!row && kind == JOIN_LEFT && !l->residual)
-            TRY(pair_add(o, l, w, next, b, i, NULL, err));
-        for (; row; row = chain_find(o, chain_next(row), l->hashes[k], key))
-            TRY(pair_add(o, l, w, next, b, i, row, err));
-    }
-    TRY(pairs_flush(o, l, w, next, b, err));
-    if (kind == JOIN_SEMI || kind == JOIN_ANTI)
-        return push_marked(l, w, next, b, n, kind == JOIN_SEMI, err);
-    if (kind != JOIN_LEFT || !l->residual)
-        return FZ_OK;
-    evaluator *keep = l->residual; /* the rest has no pair: the condition isn't asked */
-    fz_status st = FZ_OK;
-    l->residual = NULL;
-    for (uint32_t k = 0; k < n && st == FZ_OK; k++) {
-        uint32_t i = b->sel ? b->sel[k] : k;
-        if (!l->hit[i])
-            st = pair_add(o, l, w, next, b, i, NULL, err);
-    }
-    if (st == FZ_OK)
-        st = pairs_flush(o, l, w, next, b, err);
-    l->residual = keep;
-    return st;
-}
-
-static void probe_nothing(op *o) {}
-static const op_ops probe_ops = {probe_open, probe_push, probe_close, probe_nothing};
-
-fz_status join_new(query *q, const plan *p, bool build_left, psink **sink, op **probe, fz_error *err)
+fz_status join_new(query *q, const plan *p, bool build_left, psink **sink, op **probe, psource **late, fz_error *err)
 {
     join_op *o = ARENA_NEW(&q->mem, join_op);
     if (!o)
         return error_nomem(err);
     const plan *build = p->in[build_left ? 0 : 1];
     o->s.ops = &build_ops;
-    o->probe.ops = &probe_ops;
+    o->probe.ops = &join_probe_ops;
+    o->late.ops = &join_late_ops;
     o->q = q;
     o->p = p;
     o->build_left = build_left;
@@ -474,7 +413,15 @@ fz_status join_new(query *q, const plan *p, bool build_left, psink **sink, op **
         types[i] = build->out.cols[i].t;
     TRY(row_layout_init(&o->cols, n, types, false, &q->mem, err));
     o->width = ROW_KEY + o->key.width + o->cols.width;
+    TRY(shape_init(o, err));
+    for (uint32_t i = 0; i < JOIN_PARTS; i++) {
+        pthread_mutex_init(&o->parts[i].lock, NULL);
+        arena_init(&o->parts[i].rows, &q->m);
+    }
+    pthread_mutex_init(&o->lock, NULL);
+    o->open = true;
     *sink = &o->s;
     *probe = &o->probe;
+    *late = &o->late;
     return FZ_OK;
 }

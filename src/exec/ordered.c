@@ -319,8 +319,12 @@ static fz_status output_branch_end(psink *s, worker *w, fz_error *err)
     output *o = (output *)s;
     pthread_mutex_lock(&o->lock);
     o->left_branch[w->at]++;
-    if (w->at + 1 == o->nbranches)
+    /* Who waits for the others before the next branch brings nothing until they are there. */
+    bool gathers = branch_gathers(w->p, w->at + 1);
+    if (w->at + 1 == o->nbranches || gathers)
         o->working--;
+    if (gathers && o->left_branch[w->at] == o->nworkers)
+        o->working = o->nworkers;
     fz_status st = drain(o, w->p, err);
     bool wake = o->waiting > 0;
     pthread_mutex_unlock(&o->lock);

@@ -64,6 +64,41 @@ static void branch_free(worker *w)
     w->op_locals = NULL;
 }
 
+/* ---- sources that earlier branches fill ---- */
+
+/* Parks a worker until all are through with the branches before its own. */
+static bool worker_gathers(worker *w)
+{
+    pipeline *p = w->p;
+    if (w->admitted || w->at == 0 || !branch_gathers(p, w->at))
+        return false;
+    pthread_mutex_lock(&p->lock);
+    w->admitted = p->left[w->at - 1] == p->nworkers;
+    bool there = w->admitted;
+    for (uint32_t i = 0; i < p->nparked && !there; i++) /* woken by something else */
+        there = p->parked[i] == w;
+    if (!there)
+        p->parked[p->nparked++] = w;
+    pthread_mutex_unlock(&p->lock);
+    return !w->admitted;
+}
+
+/* The last one through with a branch wakes those who wait behind it. */
+static void branch_left(worker *w)
+{
+    pipeline *p = w->p;
+    if (!p->fed)
+        return;
+    pthread_mutex_lock(&p->lock);
+    p->left[w->at]++;
+    uint32_t n = p->left[w->at] == p->nworkers ? p->nparked : 0;
+    if (n)
+        p->nparked = 0;
+    for (uint32_t i = 0; i < n; i++)
+        task_wake(&p->parked[i]->t); /* they can't end before they get the lock */
+    pthread_mutex_unlock(&p->lock);
+}
+
 static fz_status pipeline_start(query *q, uint32_t number, fz_error *err);
 
 /* The last worker of a pipeline: finish, and go on with the next. */
@@ -105,10 +140,18 @@ static fz_status worker_branch_end(worker *w, bool *done, fz_error *err)
     const psink_ops *s = w->p->sink->ops;
     *done = false;
     branch_free(w);
-    if (s->branch_end)
-        TRY(s->branch_end(w->p->sink, w, err));
-    if (w->at + 1 < w->p->nbranches)
-        return branch_enter(w, w->at + 1, err);
+    for (;;) {
+        if (s->branch_end)
+            TRY(s->branch_end(w->p->sink, w, err));
+        branch_left(w);
+        w->admitted = false;
+        if (w->at + 1 == w->p->nbranches)
+            break;
+        psource *next = w->p->branches[w->at + 1].src;
+        if (!next->ops->fed || next->ops->fed(next))
+            return branch_enter(w, w->at + 1, err);
+        w->at++; /* it has nothing */
+    }
     *done = true;
     return FZ_OK;
 }
@@ -128,6 +171,10 @@ static fz_status worker_run(worker *w, task_result *r, bool *done, fz_error *err
         source_result got = SOURCE_END;
         bool stop = atomic_load_explicit(&p->stop, memory_order_relaxed);
         if (!stop && s->full && s->full(p->sink, w)) {
+            *r = TASK_PARK;
+            return FZ_OK;
+        }
+        if (!stop && worker_gathers(w)) {
             *r = TASK_PARK;
             return FZ_OK;
         }
@@ -198,6 +245,13 @@ static fz_status pipeline_start(query *q, uint32_t number, fz_error *err)
         batch_init(&p->workers[i].in, &q->m);
     }
     p->nworkers = (uint32_t)n;
+    p->left = ARENA_ARRAY(&q->mem, uint32_t, p->nbranches + 1);
+    p->parked = ARENA_ARRAY(&q->mem, worker *, n);
+    if (!p->left || !p->parked || pthread_mutex_init(&p->lock, NULL) != 0)
+        return error_nomem(err);
+    p->lock_made = true;
+    for (uint32_t i = 0; i < p->nbranches; i++)
+        p->fed |= branch_gathers(p, i);
     atomic_store(&p->active, (uint32_t)n);
     if (p->sink->ops->start)
         TRY(p->sink->ops->start(p->sink, q, (uint32_t)n, err));
@@ -218,6 +272,8 @@ static void pipeline_close(pipeline *p)
 
 static void pipeline_free(pipeline *p)
 {
+    if (p->lock_made)
+        pthread_mutex_destroy(&p->lock);
     for (uint32_t b = 0; b < p->nbranches; b++) {
         for (uint32_t i = 0; i < p->branches[b].nops; i++) {
             op *o = p->branches[b].ops[i];

@@ -30,6 +30,9 @@ typedef struct psource_ops {
     fz_status (*next)(psource *s, void *local, task *waiter, batch *out, source_result *r, fz_error *err);
     void (*local_close)(psource *s, void *local);
     void (*close)(psource *s); /* frees s */
+    /* Of a source that operators of earlier branches fill: whether it will have anything, known when the pipeline starts. If so,
+     * it is read once all workers are through with the branches before it. NULL: an ordinary source. */
+    bool (*fed)(psource *s);
 } psource_ops;
 struct psource {
     const psource_ops *ops;
@@ -81,6 +84,7 @@ struct worker {
     uint64_t morsel;      /* of the last batch; branch in the upper 16 bits */
     bool morsel_open;     /* that morsel hasn't ended */
     bool waiting;         /* ordered sink: parked for room */
+    bool admitted;        /* to branch `at`, whose source others fill */
 };
 
 struct pipeline {
@@ -91,6 +95,12 @@ struct pipeline {
     uint32_t nworkers;
     _Atomic uint32_t active;
     _Atomic bool stop;    /* no more rows are needed */
+    /* waiting for the workers that fill a branch's source */
+    bool fed, lock_made;
+    pthread_mutex_t lock;
+    uint32_t *left;       /* workers through with each branch */
+    worker **parked;
+    uint32_t nparked;
 };
 
 struct query {
@@ -110,6 +120,12 @@ struct query {
 
 /* ---- pipe.c ---- */
 fz_status worker_push(worker *w, uint32_t next, const batch *b, fz_error *err);
+/* Whether the workers gather before this branch. */
+static inline bool branch_gathers(const pipeline *p, uint32_t at)
+{
+    psource *s = at < p->nbranches ? p->branches[at].src : NULL;
+    return s && s->ops->fed && s->ops->fed(s);
+}
 #define MORSEL_KEY(branch, morsel) ((uint64_t)(branch) << 48 | ((morsel) & 0xffffffffffffull))
 
 /* ---- build.c: plan → pipelines ---- */
@@ -129,8 +145,9 @@ fz_status source_values_new(query *q, const plan *p, psource **out, fz_error *er
 fz_status agg_new(query *q, const plan *p, psink **sink, psource **src, psink **more, psource ***values, uint32_t *nvalues, fz_error *err);
 fz_status sort_new(query *q, const plan *p, psink **sink, psource **src, fz_error *err);
 fz_status limit_new(query *q, const plan *p, psink **sink, psource **src, fz_error *err);
-/* The build side's sink and the probe side's operator. */
-fz_status join_new(query *q, const plan *p, bool build_left, psink **sink, op **probe, fz_error *err);
+/* The build side's sink, the probe side's operator, and the source of what that one puts aside: a branch behind those with the
+ * operator, which begins with the operator too. */
+fz_status join_new(query *q, const plan *p, bool build_left, psink **sink, op **probe, psource **late, fz_error *err);
 
 /* ---- ordered.c: batches in source order ---- */
 /* sink NULL: batches are kept for output_next. limit -1: all. */
