@@ -15,6 +15,7 @@
 #include "base/hash.h"
 #include "base/log.h"
 #include "base/runtime.h"
+#include "base/slab.h"
 #include "base/task.h"
 #include "engine/footer_cache.h"
 #include "exec/plan.h"
@@ -76,6 +77,8 @@ struct fz_result {
     batch cur;
     bool ahead;              /* cur holds a batch that wasn't handed out yet */
     bool end;
+    slab_pool *slabs;        /* what exported arrays lie in; NULL until one is asked for */
+    mem exports;             /* allocates from slabs, on nobody's account: arrays outlive the result */
 };
 
 /* ---- lakes ---- */
@@ -193,6 +196,8 @@ fz_status write_rows(statement *st, write_bind_fn bind, void *ctx, bool may_exis
 /* ---- tables as sources ---- */
 
 fz_status iceberg_table_open(fz_session *s, ib_table *t, const sql_travel *travel, table_source **out, fz_error *err);
+/* The snapshot that is meant; NULL in *out: the table is empty. travel may be NULL. */
+fz_status iceberg_find_snapshot(const ib_metadata *md, const sql_travel *travel, const ib_snapshot **out, fz_error *err);
 const ib_table *iceberg_table_of(const table_source *t); /* NULL: another kind of source */
 /* A snapshot's or the current schema as columns; in the arena. */
 fz_status schema_columns(const ib_schema *sc, arena *a, row_schema *out, fz_error *err);

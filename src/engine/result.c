@@ -154,9 +154,21 @@ fz_status fz_result_schema(fz_result *r, struct ArrowSchema *out, fz_error *err)
 
 fz_status fz_result_next(fz_result *r, struct ArrowArray *out, fz_error *err)
 {
+    mem *m = r->s->lake->m;
     out->release = NULL;
     TRY(result_next_batch(r, err));
-    return r->end ? FZ_OK : bridge_export_batch(&r->schema, &r->cur, r->s->lake->m, out, err);
+    if (r->end)
+        return FZ_OK;
+    if (!m->hooks.resize) { /* a program's own allocator is used for everything */
+        if (!r->slabs) {
+            if (!(r->slabs = slab_pool_new()))
+                return error_nomem(err);
+            mem_hooks h = slab_hooks(r->slabs);
+            mem_init(&r->exports, NULL, &h, 0);
+        }
+        m = &r->exports;
+    }
+    return bridge_export_batch(&r->schema, &r->cur, m, out, err);
 }
 
 void fz_result_release(fz_result *r)
@@ -165,6 +177,7 @@ void fz_result_release(fz_result *r)
         return;
     batch_free(&r->cur);
     statement_free(r->st);
+    slab_pool_release(r->slabs);
     mem_free(&r->s->m, r, sizeof *r);
 }
 
