@@ -61,7 +61,7 @@ typedef struct local {
     uint32_t file;               /* that f, p and leaf belong to; UINT32_MAX: none */
     io_file *f;
     pq_file *p;
-    int *leaf;                   /* of each delivered column in the file, -1: not in it */
+    int *leaf;                   /* the column of the file of each delivered one, -1: not in it */
     uint32_t rg;                 /* that the cursors belong to; UINT32_MAX: none */
     pq_cursor **cur;
     uint64_t *at;                /* row of the row group where each cursor stands */
@@ -89,7 +89,7 @@ static bool group_bounds(void *ctx, int32_t field_id, ib_bounds *out)
     if (!b->s->o.by_name)
         leaf = pq_find_leaf(b->p, NULL, field_id);
     else if (field_id >= 1 && (uint32_t)field_id <= b->s->o.schema->n)
-        leaf = pq_find_name(b->p, b->s->o.schema->cols[field_id - 1].name);
+        leaf = pq_column_leaf(b->p, (uint32_t)pq_find_name(b->p, b->s->o.schema->cols[field_id - 1].name));
     if (leaf < 0)
         return false;
     pq_bounds x;
@@ -241,7 +241,9 @@ static fz_status read_column(local *l, uint32_t i, uint32_t n, const uint16_t *s
         return vec_const(v, &null, n, &out->mem, err);
     }
     if (!l->cur[i]) {
-        TRY(pq_cursor_open(l->p, l->f, l->rg, (uint32_t)l->leaf[i], s->cols[i]->t, NULL, s->o.m, &l->cur[i], err));
+        static const pq_match by_name = {.by_name = true};
+        TRY(pq_cursor_open(l->p, l->f, l->rg, (uint32_t)l->leaf[i], s->cols[i]->t, s->o.by_name ? &by_name : NULL, s->o.m,
+                           &l->cur[i], err));
         l->at[i] = 0;
     }
     if (l->at[i] < l->m.row)
@@ -355,6 +357,11 @@ static fz_status scan_next(scan *base, void *local_, task *waiter, batch *out, s
         uint32_t n = left < BATCH_ROWS ? (uint32_t)left : BATCH_ROWS;
         if (s->limit >= 0 && s->limit < n)
             n = s->limit > 0 ? (uint32_t)s->limit : 1;
+        for (uint32_t i = 0; i < s->ncols; i++)
+            if (l->leaf[i] >= 0) {
+                uint32_t most = pq_read_rows(l->p, l->rg, (uint32_t)l->leaf[i]);
+                n = n < most ? n : most;
+            }
         batch_reset(out);
         out->morsel = l->m.ordinal;
         out->seq = l->seq;

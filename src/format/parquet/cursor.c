@@ -67,11 +67,13 @@ uint64_t pq_cursor_bytes(const pq_cursor *c)
     return bytes;
 }
 
-uint32_t pq_cursor_rows(const pq_cursor *c)
+uint32_t pq_read_rows(const pq_file *p, uint32_t row_group, uint32_t column)
 {
+    const pq_row_group *g = &p->meta.row_groups[row_group];
+    const pq_node *x = p->columns[column];
     uint64_t most = 1; /* entries of a row, on the average */
-    for (uint32_t i = 0; i < c->n_chunks && c->rows; i++) {
-        uint64_t n = (uint64_t)c->chunks[i]->meta->num_values / c->rows;
+    for (uint32_t i = x->first_leaf; i < x->first_leaf + x->n_leaves && g->num_rows; i++) {
+        uint64_t n = (uint64_t)g->columns[i].num_values / (uint64_t)g->num_rows;
         most = n > most ? n : most;
     }
     uint64_t rows = ENTRIES_GOOD / most;

@@ -87,11 +87,11 @@ type pq_leaf_type(const pq_file *p, uint32_t leaf);
 fz_status pq_cursor_open(pq_file *p, io_file *f, uint32_t row_group, uint32_t column, type as, const pq_match *how,
                          mem *m, pq_cursor **out, fz_error *err);
 void pq_cursor_close(pq_cursor *c); /* NULL allowed */
+/* How many rows a read of that column should ask for at most (1 to BATCH_ROWS): fewer where lists are long, so that a
+ * vector stays of a size that is good to work on. A read of more than 2^27 list elements is FZ_LIMIT. */
+uint32_t pq_read_rows(const pq_file *p, uint32_t row_group, uint32_t column);
 /* Rows of the row group not yet passed. */
 uint64_t pq_cursor_left(const pq_cursor *c);
-/* How many rows a read should ask for at most (1 to BATCH_ROWS): fewer where lists are long, so that a vector
- * stays of a size that is good to work on. A read of very many list elements is FZ_LIMIT. */
-uint32_t pq_cursor_rows(const pq_cursor *c);
 fz_status pq_cursor_skip(pq_cursor *c, uint64_t rows, fz_error *err);
 /* The next `rows` (≤ BATCH_ROWS) rows as a vector of that length. With sel, only the selected rows'
  * values are defined, and the others need not be decoded. All values, codes, run ends and bitmaps lie
@@ -105,6 +105,10 @@ uint64_t pq_cursor_bytes(const pq_cursor *c);
 
 /* ---- writing ---- */
 
+/* BYTE_STREAM_SPLIT of floats is as old as the encoding; of integers, decimals and fixed bytes (the format's version 2.11) DuckDB
+ * before 2.0 and older Java don't read it. "All" also lets the writer choose LZ4_RAW, and shared prefixes of fixed bytes. */
+typedef enum pq_split { PQ_SPLIT_NONE, PQ_SPLIT_FLOATS, PQ_SPLIT_ALL } pq_split;
+
 typedef struct pq_write_options {
     int64_t row_group_bytes;   /* write.parquet.row-group-size-bytes, 128 MiB: of the encoded size */
     int64_t row_group_rows;    /* write.parquet.row-group-limit, 1,048,576 */
@@ -115,6 +119,7 @@ typedef struct pq_write_options {
     int codec_level;           /* 0: default */
     int bounds_truncate;       /* longest bound kept for text in column index and statistics, 64 */
     int page_version;          /* write.parquet.page-version: 1 or 2; 1 */
+    int split;                 /* pq_split: where BYTE_STREAM_SPLIT may be used; floats */
 } pq_write_options;
 void pq_write_options_default(pq_write_options *o);
 
