@@ -181,6 +181,7 @@ FZ_API fz_status fz_result_text(fz_result *r, fz_text_format format, const fz_te
  *   "source-format"  csv, parquet; default: by extension, else content
  *   "compression"    none, gzip, zstd; default: by content
  *   "replace"        true: the rows replace what the table held
+ *   "branch"         the branch of the table that the rows go to
  *   "partition-by"   transforms, as "month(ts), bucket(16, id)"; only where the table is created
  *   "property"       key=value of the new table (repeatable)
  *   "types"          column:type (repeatable; several separated by commas)

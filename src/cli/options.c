@@ -30,6 +30,7 @@ static const option options[] = {
 
     {"replace", NULL, "load", "the rows replace what the table held"},
     {"dry-run", NULL, "load", "show the columns and types, load nothing"},
+    {"branch", "NAME", "load", "the branch of the table that the rows go to"},
     {"partition-by", "LIST", "load", "partition a new table: month(ts), bucket(16, id), region"},
     {"property", "K=V", "load", "a property of a new table (repeatable)"},
     {"add-columns", NULL, "load", "add columns that the table lacks"},

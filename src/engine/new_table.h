@@ -32,4 +32,7 @@ fz_status path_of_name(const sql_name *n, arena *a, ib_path *out, fz_error *err)
 fz_status term_of(const ast_partition *p, arena *a, ib_term *out, fz_error *err);
 fz_status order_of(const ib_schema *s, uint32_t n, const ast_sort *sort, arena *a, ib_sort_order *out, fz_error *err);
 
+/* The plan of rows for a table with a sort on top, where it has an order; *order_id: what the files are sorted by, 0: nothing. (sort_rows.c) */
+fz_status sort_rows(const ib_metadata *md, const plan *in, arena *a, const plan **out, int32_t *order_id, fz_error *err);
+
 #endif

@@ -37,6 +37,7 @@ struct table_writer {
     const char *temp_dir;
     pq_write_options o;
     int64_t target_size;
+    int32_t sort_order_id;
     struct pq_kv kv[1];
     sbuf schema_json;
     char uuid[UUID_TEXT];
@@ -67,7 +68,7 @@ static fz_status add_file(table_writer *w, part *p, const pq_write_result *res, 
         w->files = f;
         w->cap_files = cap;
     }
-    TRY(ib_data_file_from_parquet(w->md, w->schema, w->spec, p->values, p->path, res, w->md->default_sort_order_id == 0 ? 0 : -1,
+    TRY(ib_data_file_from_parquet(w->md, w->schema, w->spec, p->values, p->path, res, w->sort_order_id,
                                   &w->a, &w->files[w->n_files], err));
     w->n_files++;
     w->n_rows += res->rows;
@@ -444,6 +445,11 @@ out:
     if (st)
         table_writer_close(w);
     return st;
+}
+
+void table_writer_sorted(table_writer *w, int32_t order_id)
+{
+    w->sort_order_id = order_id;
 }
 
 sink *table_writer_sink(table_writer *w)

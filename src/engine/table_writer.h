@@ -23,6 +23,8 @@ typedef struct table_writer table_writer;
  * with the table's field ids. j: on whose pool columns are encoded. */
 fz_status table_writer_open(const ib_metadata *md, const row_schema *schema, job *j, const char *temp_dir, mem *m,
                             table_writer **out, fz_error *err);
+/* The rows come sorted by that order of the table: its files say so. Without it they say 0, unsorted. */
+void table_writer_sorted(table_writer *w, int32_t order_id);
 sink *table_writer_sink(table_writer *w);
 /* Finishes all files, durably. The data files lie in the writer: use them before table_writer_close. */
 fz_status table_writer_finish(table_writer *w, uint32_t *n, const ib_data_file **files, int64_t *rows, fz_error *err);

@@ -20,9 +20,12 @@
 static fz_status run_into(statement *st, const write_target *t, table_writer **w, fz_error *err)
 {
     fz_session *s = st->s;
+    int32_t order_id;
+    TRY(sort_rows(t->md, st->plan, &st->plan_mem, &st->plan, &order_id, err));
     TRY(statement_open(st, err));
     fz_runtime *rt = s->lake->rt;
     TRY(table_writer_open(t->md, &t->schema, query_job(st->q), rt->temp_dir, &s->m, w, err));
+    table_writer_sorted(*w, order_id);
     TRY(query_run(st->q, table_writer_sink(*w), err));
     uint32_t n;
     const ib_data_file *files;
