@@ -267,6 +267,8 @@ static bool setting(settings *s, const char *arg)
     else if (str_eqz(key, "threads")) s->threads = (uint32_t)n;
     else if (str_eqz(key, "codec")) s->o.codec = (int)n;
     else if (str_eqz(key, "level")) s->o.codec_level = (int)n;
+    else if (str_eqz(key, "split")) s->o.split = (int)n;
+    else if (str_eqz(key, "version")) s->o.page_version = (int)n;
     else if (str_eqz(key, "truncate")) s->o.bounds_truncate = (int)n;
     else if (str_eqz(key, "shape")) s->shape = eq + 1;
     else if (str_eqz(key, "nulls")) s->nulls = eq + 1;

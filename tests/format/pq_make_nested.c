@@ -338,6 +338,7 @@ static bool setting(settings *s, const char *arg)
     else if (str_eqz(key, "max")) s->max = (uint32_t)n;
     else if (str_eqz(key, "codec")) s->o.codec = (int)n;
     else if (str_eqz(key, "level")) s->o.codec_level = (int)n;
+    else if (str_eqz(key, "split")) s->o.split = (int)n;
     else if (str_eqz(key, "version")) s->o.page_version = (int)n;
     else if (str_eqz(key, "vec")) s->vec = eq + 1;
     else return false;

@@ -9,6 +9,8 @@
  *                      RLE (booleans): 4 bytes length, then RLE of one bit
  *                      RLE_DICTIONARY: 1 byte width, then RLE of codes
  *                      DELTA_BINARY_PACKED: as delta_encode.h
+ *                      DELTA_LENGTH_BYTE_ARRAY, DELTA_BYTE_ARRAY: as bytes_encode.h
+ *                      BYTE_STREAM_SPLIT: as split.h
  *
  * In a page of version 2 the lengths are in its header and levels aren't compressed.
  *
@@ -18,6 +20,7 @@
 #include "codec/bitpack_encode.h"
 #include "codec/delta_encode.h"
 #include "codec/rle_encode.h"
+#include "codec/split.h"
 #include "format/parquet/column_write_int.h"
 
 codec_id codec_of(pq_codec c)
@@ -196,10 +199,56 @@ fz_status encode_lanes(column_writer *c, column_scratch *s, const uint64_t *lane
         return FZ_OK;
     }
     TRY(body_room(s, c->m, at, n * c->width, err));
+    uint8_t *to = s->body + at;
+    if (enc == PQ_ENC_BYTE_STREAM_SPLIT) {
+        TRY(scratch_room(&s->packed, &s->packed_cap, n * c->width + 8, c->m, err));
+        to = s->packed;
+    }
     if (c->width == 4)
-        put_lanes4(s->body + at, lanes, n);
+        put_lanes4(to, lanes, n);
     else
-        put_lanes8(s->body + at, lanes, n);
+        put_lanes8(to, lanes, n);
+    if (enc == PQ_ENC_BYTE_STREAM_SPLIT)
+        split_write(to, n, c->width, s->body + at);
     *size = at + n * c->width;
+    return FZ_OK;
+}
+
+/* ---- bytes ---- */
+
+static void put_bytes_plain(const byte_values *v, bool prefixed, uint8_t *out)
+{
+    for (size_t i = 0; i < v->n; i++) {
+        if (prefixed) {
+            put_le32(out, v->len[i]);
+            out += 4;
+        }
+        if (v->len[i])
+            memcpy(out, v->data + v->off[i], v->len[i]);
+        out += v->len[i];
+    }
+}
+
+fz_status encode_bytes(column_writer *c, column_scratch *s, const byte_values *v, size_t bytes, pq_encoding enc, size_t at,
+                       size_t *size, fz_error *err)
+{
+    if (enc == PQ_ENC_PLAIN) {
+        *size = at + bytes + (c->width ? 0 : 4 * v->n);
+        TRY(body_room(s, c->m, at, *size - at, err));
+        put_bytes_plain(v, !c->width, s->body + at);
+        return FZ_OK;
+    }
+    if (enc == PQ_ENC_BYTE_STREAM_SPLIT) { /* of one width, one behind the other */
+        TRY(body_room(s, c->m, at, bytes, err));
+        if (v->n)
+            split_write(v->data + v->off[0], v->n, c->width, s->body + at);
+        *size = at + bytes;
+        return FZ_OK;
+    }
+    TRY(body_room(s, c->m, at, bytes_bound(v->n, bytes), err));
+    TRY(scratch_room(&s->packed, &s->packed_cap, (2 * v->n + 1) * sizeof(int64_t), c->m, err));
+    int64_t *lens = (int64_t *)(void *)s->packed;
+    *size = at + (enc == PQ_ENC_DELTA_BYTE_ARRAY ? bytes_encode_prefixes(v, lens, s->body + at)
+                                                 : bytes_encode_lengths(v, lens, s->body + at));
     return FZ_OK;
 }

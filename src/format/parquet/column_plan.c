@@ -1,8 +1,15 @@
 /*
  * column_plan.c: choosing how a column is encoded, from a sample: the first pages' worth of it.
  *
- * Each way that could do is tried on the sample: dictionary, DELTA_BINARY_PACKED, PLAIN, for
- * booleans RLE and PLAIN; each as it is and compressed with zstd. The least cost wins, where
+ * Each way that could do is tried on the sample: dictionary, PLAIN, and
+ *
+ *     integers, dates, times   DELTA_BINARY_PACKED
+ *     booleans                 RLE
+ *     text, bytes              DELTA_LENGTH_BYTE_ARRAY, DELTA_BYTE_ARRAY (shared prefixes)
+ *     floats                   BYTE_STREAM_SPLIT, compressed; integers and decimals too where the options allow it
+ *
+ * each as it is and compressed with zstd (with lz4 too where the options allow what only newer readers know).
+ * The least cost wins, where
  *
  *     cost of a value = bytes in the file + (time to decode it) * NS_PRICE
  *
@@ -21,48 +28,65 @@
 
 #define NS_PRICE         0.1  /* bytes that a nanosecond is worth: 100 MB/s of storage per core */
 #define ZSTD_NS_PER_BYTE 0.9  /* of uncompressed data, decoding */
-#define ZSTD_MUST_SAVE   0.9
+#define LZ4_NS_PER_BYTE  0.15
+#define MUST_SAVE        0.9
 #define TRIAL_BYTES_MIN  256  /* compressing less is not worth the try */
 #define TRIAL_BYTES_MAX  (256 * 1024)
 
-typedef struct option {
-    bool valid, zstd, whole_bytes;
+/* A way to write the column. */
+typedef struct way {
+    bool valid, whole_bytes;
+    pq_encoding enc;
+    pq_codec codec;
     double cost, bytes;   /* per value */
-} option;
+} way;
 
-static void consider(option *best, double bytes, double raw_bytes, double ns, bool zstd, bool whole_bytes)
+/* What is tried: `raw` bytes per value before compression, `fixed` ones beside them, `ns` to decode. */
+typedef struct attempt {
+    pq_encoding enc;
+    bool whole_bytes;
+    double raw, fixed, ns;
+} attempt;
+
+static void consider(way *best, const attempt *x, pq_codec codec, double left)
 {
-    double cost = bytes + ns * NS_PRICE + (zstd ? raw_bytes * ZSTD_NS_PER_BYTE * NS_PRICE : 0);
+    double bytes = x->raw * left + x->fixed, per_byte = codec == PQ_LZ4_RAW ? LZ4_NS_PER_BYTE : ZSTD_NS_PER_BYTE;
+    double cost = bytes + x->ns * NS_PRICE + (codec == PQ_UNCOMPRESSED ? 0 : x->raw * per_byte * NS_PRICE);
     if (!best->valid || cost < best->cost)
-        *best = (option){true, zstd, whole_bytes, cost, bytes};
+        *best = (way){true, x->whole_bytes, x->enc, codec, cost, bytes};
 }
 
-/* The share that zstd leaves of the n bytes in the body; 1 where it isn't to be used. */
-static fz_status trial(column_writer *c, column_scratch *s, size_t n, double *left, fz_error *err)
+/* The share that a codec leaves of the n bytes in the body. */
+static fz_status trial(column_writer *c, column_scratch *s, size_t n, codec_id codec, double *left, fz_error *err)
 {
     *left = 1;
-    if (c->o->codec == PQ_UNCOMPRESSED || n < TRIAL_BYTES_MIN)
+    if (n < TRIAL_BYTES_MIN)
         return FZ_OK;
     if (n > TRIAL_BYTES_MAX)
         n = TRIAL_BYTES_MAX;
-    size_t cap = codec_bound(CODEC_ZSTD, n), got;
+    size_t cap = codec_bound(codec, n), got;
     TRY(scratch_room(&s->packed, &s->packed_cap, cap, c->m, err));
-    TRY(codec_compress(s->codec, CODEC_ZSTD, 1, s->body, n, s->packed, cap, &got, err));
+    TRY(codec_compress(s->codec, codec, 1, s->body, n, s->packed, cap, &got, err));
     *left = (double)got / (double)n;
     return FZ_OK;
 }
 
-/* One encoding, as it is and compressed: `raw` bytes per value, of which the body has n bytes. */
-static fz_status weigh(column_writer *c, column_scratch *s, size_t n, double raw, double fixed, double ns,
-                       bool whole_bytes, option *best, fz_error *err)
+/* One encoding, as it is and compressed; n bytes of it are in the body. */
+static fz_status weigh(column_writer *c, column_scratch *s, size_t n, const attempt *x, way *best, fz_error *err)
 {
     double left;
-    TRY(trial(c, s, n, &left, err));
-    bool forced = c->o->codec > PQ_UNCOMPRESSED;
-    if (!forced && !whole_bytes)
-        consider(best, raw + fixed, raw, ns, false, false);
-    if (forced || left < ZSTD_MUST_SAVE)
-        consider(best, raw * left + fixed, raw, ns, true, whole_bytes);
+    if (c->o->codec == PQ_UNCOMPRESSED || (c->o->codec < 0 && !x->whole_bytes))
+        consider(best, x, PQ_UNCOMPRESSED, 1);
+    if (c->o->codec == PQ_UNCOMPRESSED)
+        return FZ_OK;
+    TRY(trial(c, s, n, CODEC_ZSTD, &left, err));
+    if (c->o->codec > PQ_UNCOMPRESSED || left < MUST_SAVE)
+        consider(best, x, c->o->codec < 0 ? PQ_ZSTD : (pq_codec)c->o->codec, left);
+    if (c->o->codec >= 0 || c->o->split != PQ_SPLIT_ALL)
+        return FZ_OK;
+    TRY(trial(c, s, n, CODEC_LZ4, &left, err));
+    if (left < MUST_SAVE)
+        consider(best, x, PQ_LZ4_RAW, left);
     return FZ_OK;
 }
 
@@ -80,7 +104,7 @@ static double grown(double half, double all, double n, double rows)
 /* Codes of the whole sample, whose dictionary grew from `half` to `all` entries of entry_bytes, each of
  * which costs entry_cost, once. */
 static fz_status weigh_dict(column_writer *c, column_scratch *s, const uint32_t *codes, double half, uint32_t all,
-                            double entry_bytes, double entry_cost, double rows, option *best, fz_error *err)
+                            double entry_bytes, double entry_cost, double rows, way *best, fz_error *err)
 {
     uint32_t n = c->stage.values;
     double entries = grown(half, all, n, rows);
@@ -92,12 +116,15 @@ static fz_status weigh_dict(column_writer *c, column_scratch *s, const uint32_t 
     /* A dictionary that still grows tends to cost more than it promises. Few bytes per value are
      * runs, which readers hand on as such. */
     double doubt = 1 + 0.3 * (all > half ? log2(all / half) : 0);
-    double raw = (double)size / n * (now ? (double)then / now : 1) * doubt;
-    double fixed = entries * entry_cost / (rows > n ? rows : n), ns = raw < 0.2 ? 0.05 + 2 * raw : 0.5;
-    TRY(weigh(c, s, size, raw, fixed, ns, false, best, err));
+    attempt x = {.enc = PQ_ENC_RLE_DICTIONARY, .raw = (double)size / n * (now ? (double)then / now : 1) * doubt,
+                 .fixed = entries * entry_cost / (rows > n ? rows : n)};
+    x.ns = x.raw < 0.2 ? 0.05 + 2 * x.raw : 0.5;
+    TRY(weigh(c, s, size, &x, best, err));
     if (now > 1 && now < 16 && now != 8 && code_width(all, true) == code_width((uint32_t)entries, true)) {
         TRY(encode_codes(s, c->m, codes, n, code_width(all, true), 0, &size, err));
-        TRY(weigh(c, s, size, (double)size / n * doubt, fixed, ns, true, best, err));
+        x.raw = (double)size / n * doubt;
+        x.whole_bytes = true;
+        TRY(weigh(c, s, size, &x, best, err));
     }
     return FZ_OK;
 }
@@ -110,7 +137,7 @@ uint32_t dict_max(const column_writer *c)
 
 /* ---- lanes ---- */
 
-static fz_status dict_of_lanes(column_writer *c, column_scratch *s, bool whole, double rows, option *best,
+static fz_status dict_of_lanes(column_writer *c, column_scratch *s, bool whole, double rows, way *best,
                                fz_error *err)
 {
     column_stage *g = &c->stage;
@@ -134,79 +161,111 @@ static fz_status dict_of_lanes(column_writer *c, column_scratch *s, bool whole, 
     return weigh_dict(c, s, codes, whole ? all : half, all, c->width, c->width, rows, best, err);
 }
 
+static fz_status try_lanes(column_writer *c, column_scratch *s, const uint64_t *lanes, uint32_t n, pq_encoding enc, double ns,
+                           way *best, fz_error *err)
+{
+    size_t size;
+    TRY(encode_lanes(c, s, lanes, n, enc, 0, &size, err));
+    return weigh(c, s, size, &(attempt){.enc = enc, .raw = (double)size / n, .ns = ns}, best, err);
+}
+
+/* The plan is the dictionary or, if that isn't better, `plain`, which is also what follows a dictionary that is given up. */
+static void take(column_writer *c, const way *plain, const way *dict)
+{
+    const way *best = dict->valid && dict->cost < plain->cost ? dict : plain;
+    c->plan.dict = best == dict;
+    c->plan.plain = plain->enc;
+    c->plan.plain_cost = plain->cost;
+    c->plan.codec = best->codec;
+    c->plan.whole_bytes = best->whole_bytes;
+    c->plan.bytes_per_value = best->bytes;
+}
+
 static fz_status decide_lanes(column_writer *c, column_scratch *s, bool whole, double rows, fz_error *err)
 {
     column_stage *g = &c->stage;
     uint32_t n = g->values, part = n < 2 * c->page_rows ? n : 2 * c->page_rows;
-    option dict = {0}, delta = {0}, plain = {0};
-    size_t size;
+    way dict = {0}, plain = {0};
     TRY(stage_spread(c, err));
     const uint64_t *from = g->lanes + (n - part) / 2; /* from the middle */
     if (c->physical != PQ_BOOLEAN)
         TRY(dict_of_lanes(c, s, whole, rows, &dict, err));
-    if (c->kind == BOUND_INT && n > 1) {
-        pq_encoding enc = c->physical == PQ_BOOLEAN ? PQ_ENC_RLE : PQ_ENC_DELTA_BINARY_PACKED;
-        TRY(encode_lanes(c, s, from, part, enc, 0, &size, err));
-        TRY(weigh(c, s, size, (double)size / part, 0, 1.2, false, &delta, err));
-    }
-    TRY(encode_lanes(c, s, from, part, PQ_ENC_PLAIN, 0, &size, err));
-    TRY(weigh(c, s, size, (double)size / part, 0, 0.2, false, &plain, err));
-
-    option best = plain;
-    c->plan.plain = PQ_ENC_PLAIN;
-    if (delta.valid && delta.cost < best.cost) {
-        best = delta;
-        c->plan.plain = c->physical == PQ_BOOLEAN ? PQ_ENC_RLE : PQ_ENC_DELTA_BINARY_PACKED;
-    }
-    c->plan.plain_cost = best.cost;
-    if (dict.valid && dict.cost < best.cost) {
-        best = dict;
-        c->plan.dict = true;
-    }
-    c->plan.codec = best.zstd ? PQ_ZSTD : PQ_UNCOMPRESSED;
-    c->plan.whole_bytes = best.whole_bytes;
-    c->plan.bytes_per_value = best.bytes;
+    TRY(try_lanes(c, s, from, part, PQ_ENC_PLAIN, 0.2, &plain, err));
+    if (c->kind == BOUND_INT && n > 1)
+        TRY(try_lanes(c, s, from, part, c->physical == PQ_BOOLEAN ? PQ_ENC_RLE : PQ_ENC_DELTA_BINARY_PACKED, 1.2, &plain, err));
+    if (c->physical != PQ_BOOLEAN && (c->kind == BOUND_FLOAT ? c->o->split != PQ_SPLIT_NONE : c->o->split == PQ_SPLIT_ALL))
+        TRY(try_lanes(c, s, from, part, PQ_ENC_BYTE_STREAM_SPLIT, 0.5, &plain, err));
+    take(c, &plain, &dict);
     return FZ_OK;
 }
 
 /* ---- text ---- */
+
+/* Some of the sample's values one behind the other, from its middle; as many as a trial takes. */
+static fz_status sample_bytes(column_writer *c, column_scratch *s, byte_values *v, size_t *bytes, fz_error *err)
+{
+    const column_stage *g = &c->stage;
+    const text_dict *d = &c->td;
+    uint32_t n = g->values, from = 0, count = 0;
+    double each = (double)g->value_bytes / n + 1;
+    if (each * n > TRIAL_BYTES_MAX)
+        from = (uint32_t)((n - TRIAL_BYTES_MAX / each) / 2);
+    TRY(scratch_room(&s->codes_mem, &s->codes_cap, (size_t)n * 2 * sizeof(uint32_t), c->m, err));
+    TRY(scratch_room(&s->trial, &s->trial_cap, TRIAL_BYTES_MAX, c->m, err));
+    uint32_t *off = (uint32_t *)(void *)s->codes_mem, *lens = off + n;
+    *bytes = 0;
+    for (uint32_t i = from; i < n; i++, count++) {
+        uint32_t len = d->entries[g->codes[i]].len;
+        if (len > TRIAL_BYTES_MAX - *bytes)
+            break;
+        if (len)
+            memcpy(s->trial + *bytes, text_dict_at(d, g->codes[i]), len);
+        off[count] = (uint32_t)*bytes;
+        lens[count] = len;
+        *bytes += len;
+    }
+    *v = (byte_values){s->trial, off, lens, count};
+    return FZ_OK;
+}
+
+static fz_status try_bytes(column_writer *c, column_scratch *s, const byte_values *v, size_t bytes, pq_encoding enc, double ns,
+                           way *best, fz_error *err)
+{
+    size_t size;
+    TRY(encode_bytes(c, s, v, bytes, enc, 0, &size, err));
+    return weigh(c, s, size, &(attempt){.enc = enc, .raw = (double)size / (double)v->n, .ns = ns}, best, err);
+}
 
 static fz_status decide_text(column_writer *c, column_scratch *s, bool whole, double rows, fz_error *err)
 {
     column_stage *g = &c->stage;
     text_dict *d = &c->td;
     uint32_t n = g->values, half = 0;
-    option dict = {0}, plain = {0};
+    way dict = {0}, plain = {0};
+    byte_values v;
+    size_t bytes;
     for (uint32_t i = 0; i < n / 2; i++)
         half = g->codes[i] >= half ? g->codes[i] + 1 : half;
-
-    size_t size = 0;
-    TRY(body_room(s, c->m, 0, TRIAL_BYTES_MAX, err));
-    for (uint32_t i = 0; i < n; i++) {
-        size_t head = c->width ? 0 : 4, len = d->entries[g->codes[i]].len + head;
-        if (size + len > TRIAL_BYTES_MAX)
-            break;
-        memcpy(s->body + size, text_dict_at(d, g->codes[i]) - head, len);
-        size += len;
+    TRY(sample_bytes(c, s, &v, &bytes, err));
+    if (v.n) {
+        TRY(try_bytes(c, s, &v, bytes, PQ_ENC_PLAIN, 3, &plain, err));
+        if (!c->width)
+            TRY(try_bytes(c, s, &v, bytes, PQ_ENC_DELTA_LENGTH_BYTE_ARRAY, 3, &plain, err));
+        if ((!c->width || c->o->split == PQ_SPLIT_ALL) && bytes_shared(&v) * 8 > bytes)
+            TRY(try_bytes(c, s, &v, bytes, PQ_ENC_DELTA_BYTE_ARRAY, 12, &plain, err));
+        if (c->width && c->o->split == PQ_SPLIT_ALL)
+            TRY(try_bytes(c, s, &v, bytes, PQ_ENC_BYTE_STREAM_SPLIT, 3 + 0.1 * c->width, &plain, err));
+    } else { /* the first one is longer than a trial */
+        consider(&plain, &(attempt){.enc = PQ_ENC_PLAIN, .raw = (double)g->value_bytes / n, .ns = 3},
+                 c->o->codec < 0 ? PQ_ZSTD : (pq_codec)c->o->codec, 1);
     }
-    double raw = (double)g->value_bytes / n;
-    TRY(weigh(c, s, size, raw, 0, 3, false, &plain, err));
 
     /* Entries cost what plain values do, and compress as they do. */
     if (whole || d->n <= n / 2)
         TRY(weigh_dict(c, s, g->codes, whole ? d->n : half, d->n, (double)d->blob_n / d->n, plain.cost, rows, &dict, err));
-
-    option best = plain;
-    c->plan.plain_cost = plain.cost;
-    if (dict.valid && dict.cost < best.cost) {
-        c->plan.dict = true;
-        dict.zstd |= plain.zstd && (double)d->blob_n / n > 0.1 * dict.bytes;
-        best = dict;
-    }
-    c->plan.plain = PQ_ENC_PLAIN;
-    c->plan.codec = best.zstd ? PQ_ZSTD : PQ_UNCOMPRESSED;
-    c->plan.whole_bytes = best.whole_bytes;
-    c->plan.bytes_per_value = best.bytes;
+    if (dict.valid && dict.codec == PQ_UNCOMPRESSED && (double)d->blob_n / n > 0.1 * dict.bytes)
+        dict.codec = plain.codec;
+    take(c, &plain, &dict);
     return FZ_OK;
 }
 

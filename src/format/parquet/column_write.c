@@ -46,6 +46,7 @@ void scratch_free(column_scratch *s, mem *m)
     mem_free(m, s->codes_mem, s->codes_cap);
     mem_free(m, s->body, s->body_cap);
     mem_free(m, s->packed, s->packed_cap);
+    mem_free(m, s->trial, s->trial_cap);
     sbuf_free(&s->header);
     mem_free(m, s, sizeof *s);
 }
@@ -380,6 +381,25 @@ static fz_status page_of_text_codes(column_writer *c, column_scratch *s, const p
     return add_page(c, s, size, PQ_ENC_RLE_DICTIONARY, note, err);
 }
 
+/* Where the values that lie in stage.plain from `from` on start, and their lengths. */
+static fz_status find_values(column_writer *c, column_scratch *s, uint32_t n, size_t from, byte_values *v, size_t *bytes,
+                             fz_error *err)
+{
+    TRY(scratch_room(&s->codes_mem, &s->codes_cap, (size_t)n * 2 * sizeof(uint32_t), c->m, err));
+    uint32_t *off = (uint32_t *)(void *)s->codes_mem, *lens = off + n;
+    size_t at = from, head = c->width ? 0 : 4;
+    *bytes = 0;
+    for (uint32_t i = 0; i < n; i++) {
+        at += head;
+        lens[i] = stage_plain_len(c, at);
+        off[i] = (uint32_t)(at - from);
+        at += lens[i];
+        *bytes += lens[i];
+    }
+    *v = (byte_values){c->stage.plain + from, off, lens, n};
+    return FZ_OK;
+}
+
 /* The values lie at `from` in the stage's plain bytes; lo, hi: offsets of the bounds. */
 static fz_status page_of_plain(column_writer *c, column_scratch *s, const page_span *x, size_t from, size_t len, size_t lo,
                                size_t hi, fz_error *err)
@@ -387,10 +407,16 @@ static fz_status page_of_plain(column_writer *c, column_scratch *s, const page_s
     const uint8_t *p = c->stage.plain;
     page_note *note = NULL;
     size_t at;
+    byte_values v;
     TRY(note_new(c->ch, c->m, x, &note, err));
     if (x->values)
         TRY(note_text(c, note, p + lo, stage_plain_len(c, lo), p + hi, stage_plain_len(c, hi), err));
     TRY(encode_levels(c, s, x->entry, x->entries, &at, err));
+    if (c->plan.plain != PQ_ENC_PLAIN && len <= UINT32_MAX) {
+        TRY(find_values(c, s, x->values, from, &v, &len, err));
+        TRY(encode_bytes(c, s, &v, len, c->plan.plain, at, &at, err));
+        return add_page(c, s, at, c->plan.plain, note, err);
+    }
     TRY(body_room(s, c->m, at, len, err));
     if (len)
         memcpy(s->body + at, p + from, len);

@@ -22,6 +22,7 @@
 #define FORMAT_PARQUET_COLUMN_WRITE_INT_H
 
 #include "arrow/vector.h"
+#include "codec/bytes_encode.h"
 #include "codec/compress.h"
 #include "format/parquet/parquet.h"
 
@@ -194,6 +195,8 @@ typedef struct column_scratch {
     size_t body_cap;
     uint8_t *packed;     /* the same, compressed */
     size_t packed_cap;
+    uint8_t *trial;      /* values that encodings are tried on; scratch of encodings of bytes */
+    size_t trial_cap;
     uint32_t rep_len, def_len; /* bytes of the body's levels */
     sbuf header;
     uint32_t index[BATCH_ROWS]; /* value of each row that is added */
@@ -204,7 +207,7 @@ typedef struct column_scratch {
 typedef struct column_plan {
     bool known;
     bool dict;            /* try a dictionary first */
-    pq_encoding plain;    /* without one, or when it is given up: PLAIN, DELTA_BINARY_PACKED, RLE (boolean) */
+    pq_encoding plain;    /* without one, or when it is given up: any but RLE_DICTIONARY */
     pq_codec codec;
     bool whole_bytes;     /* codes are padded to 8 or 16 bits, since they compress better so */
     double bytes_per_value; /* what the sample promised; 0: not known */
@@ -302,6 +305,9 @@ fz_status stage_put_plain(column_writer *c, const uint8_t *p, uint32_t n, fz_err
 /* column_encode.c: values of one page into s->body from `at`; *size is where they end. */
 fz_status encode_lanes(column_writer *c, column_scratch *s, const uint64_t *lanes, size_t n, pq_encoding enc,
                        size_t at, size_t *size, fz_error *err);
+/* `bytes`: sum of the lengths. v->data isn't s->body. */
+fz_status encode_bytes(column_writer *c, column_scratch *s, const byte_values *v, size_t bytes, pq_encoding enc, size_t at,
+                       size_t *size, fz_error *err);
 fz_status encode_codes(column_scratch *s, mem *m, const uint32_t *codes, size_t n, unsigned width, size_t at,
                        size_t *size, fz_error *err);
 /* Levels of n entries of the stage; *size: where values begin. */

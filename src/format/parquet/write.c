@@ -110,7 +110,7 @@ void pq_write_options_default(pq_write_options *o)
 {
     *o = (pq_write_options){.row_group_bytes = 128 << 20, .row_group_rows = 1048576, .page_bytes = 1 << 20,
                             .page_rows = 20000, .dict_bytes = 2 << 20, .codec = -1, .codec_level = 0,
-                            .bounds_truncate = 64, .page_version = 1};
+                            .bounds_truncate = 64, .page_version = 1, .split = PQ_SPLIT_FLOATS};
 }
 
 /* ---- small things ---- */
