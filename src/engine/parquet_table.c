@@ -1,4 +1,10 @@
-/* parquet_table.c: see parquet_table.h. Footers are read when the statement is bound: they give types and row counts. */
+/*
+ * parquet_table.c: see parquet_table.h. Footers are read when the statement is bound: they give types and row counts.
+ *
+ * The columns of several files are joined by name, members of structs too: in the order of the first file, then what
+ * others have more. A column of two types has the one that both can be read as (integer and bigint, real and
+ * double precision, decimals of one scale); one that a file lacks is null there.
+ */
 #include "engine/parquet_table.h"
 
 #include "engine/file_scan.h"
@@ -13,7 +19,7 @@ typedef struct parquet_table {
     footer_cache *footers;
     uint32_t n;
     scan_file *files;
-    pq_file *first;      /* owns the schema */
+    pq_file **kept;      /* whose memory names and types lie in */
     int64_t rows;
 } parquet_table;
 
@@ -69,7 +75,8 @@ fz_status path_expand(str pattern, arena *a, uint32_t *n, const char ***out, fz_
 static void release(table_source *base)
 {
     parquet_table *t = (parquet_table *)base;
-    pq_close(t->first);
+    for (uint32_t i = 0; t->kept && i < t->n; i++)
+        pq_close(t->kept[i]);
     arena_free(&t->a);
     mem_free(t->m, t, sizeof *t);
 }
@@ -88,8 +95,8 @@ static fz_status table_open(const table_source *base, const scan_request *r, sca
     const parquet_table *t = (const parquet_table *)base;
     for (uint32_t i = 0; i < r->ncols; i++) {
         const column_def *c = &base->schema.cols[r->cols[i]];
-        if (c->t.id == T_NULL || type_is_nested(c->t))
-            return error_set(err, FZ_UNSUPPORTED, "column \"" STR_FMT "\" of " STR_FMT " has a type that isn't supported (nested, or not Iceberg's)",
+        if (c->t.id == T_NULL)
+            return error_set(err, FZ_UNSUPPORTED, "column \"" STR_FMT "\" of " STR_FMT " has a type that can't be read",
                              STR_ARG(c->name), STR_ARG(base->name));
     }
     lowered *l = mem_zalloc(t->m, sizeof *l);
@@ -132,18 +139,109 @@ static void explain(const table_source *base, const scan_request *r, sbuf *out)
 
 static const table_source_ops parquet_table_ops = {table_open, rows, rows, explain, release};
 
-static fz_status check_same(const parquet_table *t, const pq_file *p, const char *path, fz_error *err)
+/* ---- the columns of all files ---- */
+
+static bool type_join(type a, type b, arena *m, type *out, bool *nomem);
+
+/* The members of both, by name where `by_name` (structs), else by place. The types are at most TYPE_DEPTH_MAX deep. */
+static bool members_join(const type_fields *a, const type_fields *b, bool by_name, arena *m, const type_fields **out, bool *nomem)
 {
-    const row_schema *a = pq_schema(t->first);
+    type_fields *f = arena_zalloc(m, sizeof *f + (a->n + b->n) * sizeof f->f[0]);
+    bool *taken = ARENA_ARRAY(m, bool, b->n + 1);
+    if (!f || !taken) {
+        *nomem = true;
+        return false;
+    }
     for (uint32_t i = 0; i < a->n; i++) {
-        int leaf = pq_find_name(p, a->cols[i].name);
-        if (leaf < 0 || !type_eq(pq_schema(p)->cols[leaf].t, a->cols[i].t)) {
-            error_set(err, FZ_INVALID, "the file's column \"" STR_FMT "\" is %s; in %s it isn't", STR_ARG(a->cols[i].name),
-                      leaf < 0 ? "missing" : "of another type", t->files[0].path);
-            error_where(err, path);
-            return FZ_INVALID;
+        type_field *x = &f->f[f->n++];
+        *x = a->f[i];
+        uint32_t j = by_name ? 0 : i;
+        while (by_name && j < b->n && (taken[j] || !str_eq(b->f[j].name, x->name)))
+            j++;
+        if (j < b->n) {
+            taken[j] = true;
+            x->required = x->required && b->f[j].required;
+            if (!type_join(a->f[i].t, b->f[j].t, m, &x->t, nomem))
+                return false;
+        } else {
+            x->required = false;
         }
     }
+    for (uint32_t j = 0; j < b->n; j++)
+        if (!taken[j]) {
+            f->f[f->n] = b->f[j];
+            f->f[f->n++].required = false;
+        }
+    *out = f;
+    return true;
+}
+
+/* The type that values of both can be read as; false: there is none. */
+static bool type_join(type a, type b, arena *m, type *out, bool *nomem)
+{
+    *out = a;
+    if (type_eq(a, b))
+        return true;
+    if (a.id == b.id && type_is_nested(a))
+        return members_join(a.children, b.children, a.id == T_STRUCT, m, &out->children, nomem);
+    if (a.id == T_DECIMAL && b.id == T_DECIMAL && a.scale == b.scale) {
+        out->precision = a.precision > b.precision ? a.precision : b.precision;
+        return true;
+    }
+    if ((a.id == T_INT32 && b.id == T_INT64) || (a.id == T_FLOAT32 && b.id == T_FLOAT64))
+        *out = b;
+    else if (!((a.id == T_INT64 && b.id == T_INT32) || (a.id == T_FLOAT64 && b.id == T_FLOAT32)))
+        return false;
+    return true;
+}
+
+static fz_status types_differ(const column_def *have, type t, const char *path, fz_error *err)
+{
+    sbuf a, b;
+    sbuf_init(&a, NULL);
+    sbuf_init(&b, NULL);
+    type_sql_name(have->t, &a);
+    type_sql_name(t, &b);
+    error_set(err, FZ_INVALID, "the file's column \"" STR_FMT "\" is of type %.120s, in the files before of %.120s",
+              STR_ARG(have->name), b.p ? b.p : "?", a.p ? a.p : "?");
+    sbuf_free(&a);
+    sbuf_free(&b);
+    error_where(err, path);
+    return FZ_INVALID;
+}
+
+/* Adds the columns of one more file; `first` where there was none before. */
+static fz_status schema_add(parquet_table *t, const row_schema *s, bool first, const char *path, fz_error *err)
+{
+    row_schema *have = &t->base.schema;
+    uint32_t was = have->n;
+    column_def *cols = ARENA_ARRAY(&t->a, column_def, was + s->n + 1);
+    bool *seen = ARENA_ARRAY(&t->a, bool, was + 1);
+    if (!cols || !seen)
+        return error_nomem(err);
+    if (was)
+        memcpy(cols, have->cols, was * sizeof *cols);
+    have->cols = cols;
+    for (uint32_t i = 0; i < s->n; i++) {
+        const column_def *c = &s->cols[i];
+        uint32_t j = 0;
+        while (j < was && (seen[j] || !str_eq(cols[j].name, c->name)))
+            j++;
+        bool nomem = false;
+        if (j < was) {
+            type joined;
+            seen[j] = true;
+            if (!type_join(cols[j].t, c->t, &t->a, &joined, &nomem))
+                return nomem ? error_nomem(err) : types_differ(&cols[j], c->t, path, err);
+            cols[j].not_null = cols[j].not_null && c->not_null;
+            cols[j].t = joined;
+        } else {
+            cols[j = have->n++] = *c;
+            cols[j].not_null = first && c->not_null;
+        }
+    }
+    for (uint32_t j = 0; j < was; j++)
+        cols[j].not_null = cols[j].not_null && seen[j];
     return FZ_OK;
 }
 
@@ -161,8 +259,9 @@ fz_status parquet_table_new(str pattern, footer_cache *footers, mem *m, table_so
     const char **paths = NULL;
     TRY_GOTO(path_expand(pattern, &t->a, &t->n, &paths, err));
     t->files = ARENA_ARRAY(&t->a, scan_file, t->n);
+    t->kept = ARENA_ARRAY(&t->a, pq_file *, t->n);
     t->base.name = (str){arena_strndup(&t->a, pattern.p, pattern.n), pattern.n};
-    if (!t->files || !t->base.name.p) {
+    if (!t->files || !t->kept || !t->base.name.p) {
         st = error_nomem(err);
         goto out;
     }
@@ -173,16 +272,9 @@ fz_status parquet_table_new(str pattern, footer_cache *footers, mem *m, table_so
         io_close(f);
         t->files[i] = (scan_file){.path = paths[i], .rows = pq_meta(p)->num_rows};
         t->rows += pq_meta(p)->num_rows;
-        if (!t->first) {
-            t->first = p;
-        } else {
-            st = check_same(t, p, paths[i], err);
-            pq_close(p);
-            if (st)
-                goto out;
-        }
+        t->kept[i] = p;
+        TRY_GOTO(schema_add(t, pq_schema(p), i == 0, paths[i], err));
     }
-    t->base.schema = *pq_schema(t->first);
     *out = &t->base;
 out:
     if (st)

@@ -1,6 +1,6 @@
 /*
- * parquet_table.h: Parquet files, named by a path or a pattern (*, ?, […]), as a source of rows. All have the columns of the first, by
- * name and type; rows come file by file, in the order of the names.
+ * parquet_table.h: Parquet files, named by a path or a pattern (*, ?, […]), as a source of rows. The columns of all files,
+ * joined by name; rows come file by file, in the order of the files' names.
  */
 #ifndef ENGINE_PARQUET_TABLE_H
 #define ENGINE_PARQUET_TABLE_H
