@@ -1,6 +1,8 @@
 /*
  * cache.c: decoded manifest lists and manifests by path.
  *
+ * A manifest can be there twice: as its entries, for commits, and as an index, for planning.
+ *
  * A hash table of entries, which also stand in a list from the most to the least recently used. Each
  * holds one reference to its ib_decoded. One mutex covers both; files are read and decoded outside of
  * it, so that two threads that miss the same path both read it and the later one's copy
@@ -9,6 +11,7 @@
  */
 #include "iceberg/manifest/cache.h"
 #include "base/hash.h"
+#include "iceberg/manifest/index.h"
 
 #include <pthread.h>
 
@@ -16,6 +19,7 @@ typedef struct entry {
     struct entry *chain;           /* of its hash slot */
     struct entry *newer, *older;
     uint64_t hash;
+    int64_t cost;
     ib_decoded *d;
 } entry;
 
@@ -40,6 +44,7 @@ void ib_decoded_unref(ib_decoded *d)
     if (!d || atomic_fetch_sub_explicit(&d->refs, 1, memory_order_acq_rel) != 1)
         return;
     mem *m = d->mem.m;
+    index_free(d->index);
     arena_free(&d->mem);
     mem_free(m, d, sizeof *d);
 }
@@ -78,10 +83,10 @@ ib_manifest_cache *ib_manifest_cache_new(mem *m, int64_t max_bytes)
 
 /* ---- under the lock ---- */
 
-static entry **find(ib_manifest_cache *c, uint64_t hash, str path)
+static entry **find(ib_manifest_cache *c, uint64_t hash, str path, bool index)
 {
     entry **at = &c->slots[hash & (c->n_slots - 1)];
-    while (*at && !((*at)->hash == hash && str_eq((*at)->d->path, path)))
+    while (*at && !((*at)->hash == hash && !(*at)->d->index == !index && str_eq((*at)->d->path, path)))
         at = &(*at)->chain;
     return at;
 }
@@ -102,7 +107,7 @@ static void link_newest(ib_manifest_cache *c, entry *e)
 
 static int64_t cost(const ib_decoded *d)
 {
-    return (int64_t)(d->mem.total + sizeof *d + sizeof(entry));
+    return (int64_t)(d->mem.total + sizeof *d + sizeof(entry) + (d->index ? index_bytes(d->index) : 0));
 }
 
 static void drop(ib_manifest_cache *c, entry **at)
@@ -110,7 +115,7 @@ static void drop(ib_manifest_cache *c, entry **at)
     entry *e = *at;
     *at = e->chain;
     unlink_entry(c, e);
-    c->bytes -= cost(e->d);
+    c->bytes -= e->cost;
     c->n--;
     ib_decoded_unref(e->d);
     mem_free(c->m, e, sizeof *e);
@@ -138,20 +143,20 @@ void ib_manifest_cache_free(ib_manifest_cache *c)
     if (!c)
         return;
     while (c->newest)
-        drop(c, find(c, c->newest->hash, c->newest->d->path));
+        drop(c, find(c, c->newest->hash, c->newest->d->path, c->newest->d->index));
     mem_free(c->m, c->slots, c->n_slots * sizeof *c->slots);
     pthread_mutex_destroy(&c->lock);
     mem_free(c->m, c, sizeof *c);
 }
 
 /* A new reference, or NULL. */
-static ib_decoded *lookup(ib_manifest_cache *c, str path)
+static ib_decoded *lookup(ib_manifest_cache *c, str path, bool index)
 {
     if (!c)
         return NULL;
     uint64_t hash = hash_bytes(path.p, path.n);
     pthread_mutex_lock(&c->lock);
-    entry *e = *find(c, hash, path);
+    entry *e = *find(c, hash, path, index);
     ib_decoded *d = NULL;
     if (e) {
         unlink_entry(c, e);
@@ -172,8 +177,9 @@ static void insert(ib_manifest_cache *c, ib_decoded *d)
         return;
     e->hash = hash_bytes(d->path.p, d->path.n);
     e->d = ib_decoded_ref(d);
+    e->cost = cost(d);
     pthread_mutex_lock(&c->lock);
-    entry **at = find(c, e->hash, d->path);
+    entry **at = find(c, e->hash, d->path, d->index);
     if (*at)
         drop(c, at);
     if (c->n > c->n_slots)
@@ -183,15 +189,15 @@ static void insert(ib_manifest_cache *c, ib_decoded *d)
     *at = e;
     link_newest(c, e);
     c->n++;
-    c->bytes += cost(d);
+    c->bytes += e->cost;
     while (c->bytes > c->max_bytes)
-        drop(c, find(c, c->oldest->hash, c->oldest->d->path));
+        drop(c, find(c, c->oldest->hash, c->oldest->d->path, c->oldest->d->index));
     pthread_mutex_unlock(&c->lock);
 }
 
 fz_status ib_manifest_list_get(ib_manifest_cache *c, str location, mem *m, ib_decoded **out, fz_error *err)
 {
-    ib_decoded *d = lookup(c, location);
+    ib_decoded *d = lookup(c, location, false);
     if (d && d->files) {
         *out = d;
         return FZ_OK;
@@ -213,7 +219,7 @@ fz_status ib_manifest_list_get(ib_manifest_cache *c, str location, mem *m, ib_de
 fz_status ib_manifest_get(ib_manifest_cache *c, const ib_manifest_file *mf, const ib_metadata *md, bool want_stats,
                           mem *m, ib_decoded **out, fz_error *err)
 {
-    ib_decoded *d = lookup(c, mf->path);
+    ib_decoded *d = lookup(c, mf->path, false);
     if (d && d->entries && (d->has_stats || !want_stats) && d->sequence_number == mf->sequence_number) {
         *out = d;
         return FZ_OK;
@@ -232,6 +238,53 @@ fz_status ib_manifest_get(ib_manifest_cache *c, const ib_manifest_file *mf, cons
     insert(c, d);
     *out = d;
     return FZ_OK;
+}
+
+fz_status ib_manifest_index_get(ib_manifest_cache *c, const ib_manifest_file *mf, const ib_metadata *md, mem *m, ib_decoded **out,
+                                fz_error *err)
+{
+    ib_decoded *d = lookup(c, mf->path, true);
+    if (!d && (d = lookup(c, mf->path, false)) && !(d->entries && d->has_stats)) {
+        ib_decoded_unref(d);
+        d = NULL;
+    }
+    if (d && d->sequence_number == mf->sequence_number) {
+        *out = d;
+        return FZ_OK;
+    }
+    ib_decoded_unref(d);
+    if (!(d = decoded_new(c ? c->m : m, mf->path)))
+        return error_nomem(err);
+    d->sequence_number = mf->sequence_number;
+    buf *data = NULL;
+    char *location;
+    fz_status st = manifest_load(mf, &d->mem, m, &location, &data, err);
+    if (st == FZ_OK)
+        st = index_build(data->data, data->size, location, mf, md, d, err);
+    buf_unref(data);
+    if (st != FZ_OK) {
+        ib_decoded_unref(d);
+        return st;
+    }
+    insert(c, d);
+    *out = d;
+    return FZ_OK;
+}
+
+void ib_manifest_index_grew(ib_manifest_cache *c, const ib_decoded *d, size_t bytes)
+{
+    if (!c || !bytes)
+        return;
+    uint64_t hash = hash_bytes(d->path.p, d->path.n);
+    pthread_mutex_lock(&c->lock);
+    entry *e = *find(c, hash, d->path, true);
+    if (e && e->d == d) {
+        e->cost += (int64_t)bytes;
+        c->bytes += (int64_t)bytes;
+        while (c->bytes > c->max_bytes)
+            drop(c, find(c, c->oldest->hash, c->oldest->d->path, c->oldest->d->index));
+    }
+    pthread_mutex_unlock(&c->lock);
 }
 
 /* ---- copies of what was written ---- */
@@ -269,7 +322,7 @@ static bool copy_manifest_file(arena *a, ib_manifest_file *f)
 static bool copy_data_file(arena *a, ib_data_file *f)
 {
     bool ok = copy_str(a, &f->file_path) && copy_str(a, &f->file_format) && copy_str(a, &f->key_metadata) &&
-              copy_array(a, &f->partition, f->n_partition, sizeof *f->partition) &&
+              copy_str(a, &f->referenced_data_file) && copy_array(a, &f->partition, f->n_partition, sizeof *f->partition) &&
               copy_array(a, &f->stats, f->n_stats, sizeof *f->stats) &&
               copy_array(a, &f->split_offsets, f->n_splits, sizeof *f->split_offsets) &&
               copy_array(a, &f->equality_ids, f->n_equality, sizeof *f->equality_ids);

@@ -19,6 +19,7 @@ typedef struct ib_decoded {
     uint32_t n;
     ib_manifest_file *files;       /* of a list, else NULL */
     ib_manifest_entry *entries;    /* of a manifest, inheritance applied, else NULL */
+    struct ib_index *index;        /* of a manifest as scan planning wants it (index.h), else NULL; n live entries */
     bool has_stats;                /* entries were read with their statistics */
     int64_t sequence_number;       /* of the manifest: what was inherited */
 } ib_decoded;
@@ -32,6 +33,11 @@ void ib_manifest_cache_free(ib_manifest_cache *c);                   /* NULL all
 fz_status ib_manifest_list_get(ib_manifest_cache *c, str location, mem *m, ib_decoded **out, fz_error *err);
 fz_status ib_manifest_get(ib_manifest_cache *c, const ib_manifest_file *mf, const ib_metadata *md, bool want_stats,
                           mem *m, ib_decoded **out, fz_error *err);
+/* For planning: a manifest's index; or its entries with statistics where the cache has those, as of what was written here. */
+fz_status ib_manifest_index_get(ib_manifest_cache *c, const ib_manifest_file *mf, const ib_metadata *md, mem *m, ib_decoded **out,
+                                fz_error *err);
+/* The index d has grown by so many bytes. */
+void ib_manifest_index_grew(ib_manifest_cache *c, const ib_decoded *d, size_t bytes);
 /* For who has just written a file: puts its content (copied) in the cache. Without memory nothing happens. */
 void ib_manifest_list_put(ib_manifest_cache *c, str location, uint32_t n, const ib_manifest_file *files);
 void ib_manifest_put(ib_manifest_cache *c, const ib_manifest_file *mf, uint32_t n, const ib_manifest_entry *entries);

@@ -32,12 +32,15 @@ typedef struct ib_data_file {
     int64_t record_count, file_size_bytes;
     uint32_t n_stats;
     ib_column_stats *stats;       /* ascending field_id */
+    uint8_t has_maps;             /* which maps of statistics the manifest had, also without entries: 1 column_sizes, 2 value_counts,
+                                     4 null_value_counts, 8 nan_value_counts, 16 lower_bounds, 32 upper_bounds */
     uint32_t n_splits;
     int64_t *split_offsets;
     uint32_t n_equality;
     int32_t *equality_ids;
     int32_t sort_order_id;        /* -1: none */
     str key_metadata;
+    str referenced_data_file;     /* position deletes: the only file they are for; empty: not said */
 } ib_data_file;
 
 typedef struct ib_manifest_entry {

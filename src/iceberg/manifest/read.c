@@ -14,36 +14,15 @@
 
 #define MAX_COLUMNS 100000 /* with statistics, in one data file */
 
-enum { STATUS, SNAPSHOT, SEQ, FILE_SEQ, DATA_FILE, N_ENTRY };
-static const avro_want ENTRY[N_ENTRY] = {
+static const avro_want ENTRY[F_N_ENTRY] = {
     {0, "status"}, {1, "snapshot_id"}, {3, "sequence_number"}, {4, "file_sequence_number"}, {2, "data_file"},
 };
-enum { CONTENT, PATH, FORMAT, PARTITION, RECORDS, FILE_SIZE, COLUMN_SIZES, VALUE_COUNTS, NULL_COUNTS, NAN_COUNTS, LOWER,
-       UPPER, KEY, SPLITS, EQUALITY, SORT_ORDER, N_FILE };
-static const avro_want FILE_FIELDS[N_FILE] = {
+static const avro_want FILE_FIELDS[F_N_FILE] = {
     {134, "content"}, {100, "file_path"}, {101, "file_format"}, {102, "partition"}, {103, "record_count"},
     {104, "file_size_in_bytes"}, {108, "column_sizes"}, {109, "value_counts"}, {110, "null_value_counts"},
     {137, "nan_value_counts"}, {125, "lower_bounds"}, {128, "upper_bounds"}, {131, "key_metadata"},
-    {132, "split_offsets"}, {135, "equality_ids"}, {140, "sort_order_id"},
+    {132, "split_offsets"}, {135, "equality_ids"}, {140, "sort_order_id"}, {143, "referenced_data_file"},
 };
-
-typedef struct entry_reader {
-    avro_reader r;
-    mem *m;
-    arena *a;
-    const ib_manifest_file *mf;
-    bool want_stats;
-    const avro_type *file, *part;
-    uint8_t *entry_slots, *file_slots, *part_slots;
-    const ib_partition_spec *spec;
-    type *types;                /* of the partition values; T_NULL: as the file has them */
-    /* statistics of the entry being read */
-    ib_column_stats *stats;
-    uint32_t n_stats, cap_stats, guess;
-    struct slot { uint32_t stamp, index; } *hash;
-    uint32_t stamp;
-    bool failed;                /* no memory */
-} entry_reader;
 
 static void bad(entry_reader *e, const char *what)
 {
@@ -53,6 +32,8 @@ static void bad(entry_reader *e, const char *what)
 
 static str keep(entry_reader *e, str s)
 {
+    if (e->borrow)
+        return s;
     char *p = arena_strndup(e->a, s.p ? s.p : "", s.n);
     if (!p)
         e->failed = true;
@@ -78,7 +59,7 @@ static uint32_t hash_id(int32_t id, uint32_t cap)
 static bool grow_stats(entry_reader *e)
 {
     uint32_t cap = e->cap_stats ? e->cap_stats * 2 : 64;
-    struct slot *h = mem_zalloc(e->m, 2 * (size_t)cap * sizeof *h);
+    struct entry_slot *h = mem_zalloc(e->m, 2 * (size_t)cap * sizeof *h);
     if (!h)
         return false;
     void *p = mem_resize(e->m, e->stats, e->cap_stats * sizeof *e->stats, cap * sizeof *e->stats);
@@ -94,7 +75,7 @@ static bool grow_stats(entry_reader *e)
         uint32_t at = hash_id(e->stats[i].field_id, cap);
         while (h[at].stamp)
             at = (at + 1) & (2 * cap - 1);
-        h[at] = (struct slot){1, i};
+        h[at] = (struct entry_slot){1, i};
     }
     e->cap_stats = cap;
     return true;
@@ -119,7 +100,7 @@ static ib_column_stats *stat_of(entry_reader *e, int32_t id)
             e->guess = e->hash[at].index + 1;
             return &e->stats[e->hash[at].index];
         }
-    e->hash[at] = (struct slot){e->stamp, e->n_stats};
+    e->hash[at] = (struct entry_slot){e->stamp, e->n_stats};
     ib_column_stats *s = &e->stats[e->n_stats++];
     *s = (ib_column_stats){.field_id = id, .size_bytes = -1, .value_count = -1, .null_count = -1, .nan_count = -1};
     e->guess = e->n_stats;
@@ -130,12 +111,12 @@ static void read_stat(entry_reader *e, uint8_t slot, const avro_type *t, ib_colu
 {
     avro_cursor *c = &e->r.cur;
     switch (slot) {
-    case COLUMN_SIZES: s->size_bytes = avro_get_long(c, t); break;
-    case VALUE_COUNTS: s->value_count = avro_get_long(c, t); break;
-    case NULL_COUNTS: s->null_count = avro_get_long(c, t); break;
-    case NAN_COUNTS: s->nan_count = avro_get_long(c, t); break;
-    case LOWER: s->has_lower = true; s->lower = keep(e, avro_get_bytes(c, t)); break;
-    case UPPER: s->has_upper = true; s->upper = keep(e, avro_get_bytes(c, t)); break;
+    case F_COLUMN_SIZES: s->size_bytes = avro_get_long(c, t); break;
+    case F_VALUE_COUNTS: s->value_count = avro_get_long(c, t); break;
+    case F_NULL_COUNTS: s->null_count = avro_get_long(c, t); break;
+    case F_NAN_COUNTS: s->nan_count = avro_get_long(c, t); break;
+    case F_LOWER: s->has_lower = true; s->lower = keep(e, avro_get_bytes(c, t)); break;
+    case F_UPPER: s->has_upper = true; s->upper = keep(e, avro_get_bytes(c, t)); break;
     }
 }
 
@@ -264,15 +245,19 @@ static void read_value(entry_reader *e, const avro_type *t, type want, datum *d)
         bad(e, "a partition value whose type doesn't fit the table's schema");
 }
 
-static void read_partition(entry_reader *e, ib_data_file *f)
+void entry_partition(entry_reader *e, datum *values)
 {
+    for (uint32_t i = 0; i < e->n_spec; i++)
+        values[i] = DATUM_NULL(e->types[i]);
+    if (!e->part)
+        return;
     for (uint32_t i = 0; i < e->part->n; i++) {
         const avro_type *t = e->part->fields[i].type;
         uint8_t slot = e->part_slots[i];
         if (slot == AVRO_SKIP)
             avro_skip(&e->r.cur, t);
         else if (avro_value(&e->r.cur, &t))
-            read_value(e, t, e->types[slot], &f->partition[slot]);
+            read_value(e, t, e->types[slot], &values[slot]);
     }
 }
 
@@ -313,8 +298,16 @@ static void *read_longs(entry_reader *e, const avro_type *t, size_t size, uint32
 
 static void read_format(entry_reader *e, str s, ib_data_file *f)
 {
-    f->file_format = keep(e, s);
-    char *p = (char *)f->file_format.p;
+    static const char *const names[] = {"PARQUET", "AVRO", "ORC", "PUFFIN"};
+    for (size_t i = 0; i < sizeof names / sizeof names[0]; i++)
+        if (str_ieq(s, str_of(names[i]))) {
+            f->file_format = str_of(names[i]);
+            return;
+        }
+    char *p = arena_strndup(e->a, s.p ? s.p : "", s.n);
+    if (!p)
+        e->failed = true;
+    f->file_format = (str){p, p ? s.n : 0};
     for (size_t i = 0; i < f->file_format.n; i++)
         if (p[i] >= 'a' && p[i] <= 'z')
             p[i] = (char)(p[i] - 'a' + 'A');
@@ -324,41 +317,44 @@ static void read_file_field(entry_reader *e, uint8_t slot, const avro_type *t, i
 {
     avro_cursor *c = &e->r.cur;
     switch (slot) {
-    case CONTENT: {
+    case F_CONTENT: {
         int32_t v = get_i32(e, t);
         if (v < IB_DATA || v > IB_EQUALITY_DELETES)
             bad(e, "a data file whose content is none of data, position deletes and equality deletes");
         f->content = (ib_content)v;
         break;
     }
-    case PATH: f->file_path = keep(e, avro_get_bytes(c, t)); break;
-    case FORMAT: read_format(e, avro_get_bytes(c, t), f); break;
-    case PARTITION: read_partition(e, f); break;
-    case RECORDS: f->record_count = avro_get_long(c, t); break;
-    case FILE_SIZE: f->file_size_bytes = avro_get_long(c, t); break;
-    case KEY: f->key_metadata = keep(e, avro_get_bytes(c, t)); break;
-    case SPLITS: f->split_offsets = read_longs(e, t, 8, &f->n_splits); break;
-    case EQUALITY: f->equality_ids = read_longs(e, t, 4, &f->n_equality); break;
-    case SORT_ORDER: f->sort_order_id = get_i32(e, t); break;
-    default: read_map(e, slot, t);
+    case F_PATH: f->file_path = keep(e, avro_get_bytes(c, t)); break;
+    case F_FORMAT: read_format(e, avro_get_bytes(c, t), f); break;
+    case F_PARTITION: entry_partition(e, f->partition); break;
+    case F_RECORDS: f->record_count = avro_get_long(c, t); break;
+    case F_FILE_SIZE: f->file_size_bytes = avro_get_long(c, t); break;
+    case F_KEY: f->key_metadata = keep(e, avro_get_bytes(c, t)); break;
+    case F_SPLITS: f->split_offsets = read_longs(e, t, 8, &f->n_splits); break;
+    case F_EQUALITY: f->equality_ids = read_longs(e, t, 4, &f->n_equality); break;
+    case F_SORT_ORDER: f->sort_order_id = get_i32(e, t); break;
+    case F_REFERENCED: f->referenced_data_file = keep(e, avro_get_bytes(c, t)); break;
+    default:
+        f->has_maps |= (uint8_t)(1u << (slot - F_COLUMN_SIZES));
+        read_map(e, slot, t);
     }
 }
 
 static void read_file(entry_reader *e, ib_data_file *f)
 {
-    *f = (ib_data_file){.spec_id = e->mf->spec_id, .record_count = -1, .file_size_bytes = -1, .sort_order_id = -1,
-                        .content = e->mf->content, .n_partition = e->spec->n};
-    f->partition = ARENA_ARRAY(e->a, datum, e->spec->n + 1);
+    *f = (ib_data_file){.spec_id = e->mf.spec_id, .record_count = -1, .file_size_bytes = -1, .sort_order_id = -1,
+                        .content = e->mf.content, .n_partition = e->n_spec};
+    f->partition = ARENA_ARRAY(e->a, datum, e->n_spec + 1);
     if (!f->partition) {
         e->failed = true;
         return;
     }
-    for (uint32_t i = 0; i < e->spec->n; i++)
+    for (uint32_t i = 0; i < e->n_spec; i++)
         f->partition[i] = DATUM_NULL(e->types[i]);
     for (uint32_t i = 0; i < e->file->n && !e->r.cur.bad; i++) {
         const avro_type *t = e->file->fields[i].type;
         uint8_t slot = e->file_slots[i];
-        if (slot == AVRO_SKIP || (!e->want_stats && slot >= COLUMN_SIZES && slot <= UPPER))
+        if (slot == AVRO_SKIP || (!e->want_stats && slot >= F_COLUMN_SIZES && slot <= F_UPPER))
             avro_skip(&e->r.cur, t);
         else if (avro_value(&e->r.cur, &t))
             read_file_field(e, slot, t, f);
@@ -380,7 +376,7 @@ static void inherit(const ib_manifest_file *mf, ib_manifest_entry *x)
         x->file_sequence_number = mf->sequence_number;
 }
 
-static fz_status read_entry(entry_reader *e, ib_manifest_entry *x, fz_error *err)
+fz_status entry_read(entry_reader *e, ib_manifest_entry *x, fz_error *err)
 {
     avro_cursor *c = &e->r.cur;
     bool has_file = false;
@@ -395,16 +391,16 @@ static fz_status read_entry(entry_reader *e, ib_manifest_entry *x, fz_error *err
         if (!avro_value(c, &t))
             continue;
         switch (slot) {
-        case STATUS: {
+        case F_STATUS: {
             int32_t v = get_i32(e, t);
             if (v < IB_EXISTING || v > IB_DELETED)
                 bad(e, "an entry whose status is none of existing, added and deleted");
             x->status = (ib_entry_status)v;
             break;
         }
-        case SNAPSHOT: x->snapshot_id = avro_get_long(c, t); break;
-        case SEQ: x->sequence_number = avro_get_long(c, t); break;
-        case FILE_SEQ: x->file_sequence_number = avro_get_long(c, t); break;
+        case F_SNAPSHOT: x->snapshot_id = avro_get_long(c, t); break;
+        case F_SEQ: x->sequence_number = avro_get_long(c, t); break;
+        case F_FILE_SEQ: x->file_sequence_number = avro_get_long(c, t); break;
         default:
             has_file = true;
             read_file(e, &x->file);
@@ -412,7 +408,7 @@ static fz_status read_entry(entry_reader *e, ib_manifest_entry *x, fz_error *err
     }
     if (!has_file)
         bad(e, "an entry without data_file");
-    inherit(e->mf, x);
+    inherit(&e->mf, x);
     return e->failed ? error_nomem(err) : FZ_OK;
 }
 
@@ -434,18 +430,17 @@ static const avro_type *bound_type(const avro_type *t, const uint8_t *slots, uin
     return NULL;
 }
 
-static fz_status bind_partition(entry_reader *e, const ib_metadata *md, fz_error *err)
+static fz_status bind_partition(entry_reader *e, const ib_metadata *md, const ib_partition_spec *spec, fz_error *err)
 {
-    uint32_t n = e->spec->n;
+    uint32_t n = spec->n;
     if (n >= AVRO_SKIP)
         return error_set(err, FZ_UNSUPPORTED, "a partition spec of more than %d fields is not supported", AVRO_SKIP - 1);
     avro_want *want = ARENA_ARRAY(e->a, avro_want, n + 1);
-    e->types = ARENA_ARRAY(e->a, type, n + 1);
-    if (!want || !e->types)
+    if (!want)
         return error_nomem(err);
     const ib_schema *schema = ib_current_schema(md);
     for (uint32_t i = 0; i < n; i++) {
-        const ib_partition_field *f = &e->spec->fields[i];
+        const ib_partition_field *f = &spec->fields[i];
         char *name = arena_strndup(e->a, f->name.p, f->name.n);
         if (!name)
             return error_nomem(err);
@@ -461,29 +456,36 @@ static fz_status bind_partition(entry_reader *e, const ib_metadata *md, fz_error
 static fz_status bind(entry_reader *e, const ib_metadata *md, fz_error *err)
 {
     const avro_type *t = e->r.schema;
+    const ib_partition_spec *spec = ib_spec_by_id(md, e->mf.spec_id);
+    if (!spec)
+        return error_set(err, FZ_DATA, "a manifest of partition spec %d, which the table doesn't have", e->mf.spec_id);
+    e->n_spec = spec->n;
+    if (!(e->types = ARENA_ARRAY(e->a, type, spec->n + 1)))
+        return error_nomem(err);
     if (t->kind != AVRO_RECORD)
         return error_set(err, FZ_DATA, "a manifest's schema isn't a record");
-    if (!(e->entry_slots = slots_of(e, t, ENTRY, N_ENTRY)))
+    if (!(e->entry_slots = slots_of(e, t, ENTRY, F_N_ENTRY)))
         return error_nomem(err);
-    e->file = bound_type(t, e->entry_slots, DATA_FILE);
+    e->file = bound_type(t, e->entry_slots, F_DATA_FILE);
     if (!e->file || e->file->kind != AVRO_RECORD)
         return error_set(err, FZ_DATA, "a manifest without the field \"data_file\"");
-    if (!(e->file_slots = slots_of(e, e->file, FILE_FIELDS, N_FILE)))
+    if (!(e->file_slots = slots_of(e, e->file, FILE_FIELDS, F_N_FILE)))
         return error_nomem(err);
-    static const uint8_t NEEDED[] = {PATH, FORMAT, RECORDS, FILE_SIZE};
+    static const uint8_t NEEDED[] = {F_PATH, F_FORMAT, F_RECORDS, F_FILE_SIZE};
     for (size_t i = 0; i < sizeof NEEDED; i++)
         if (!bound_type(e->file, e->file_slots, NEEDED[i]))
             return error_set(err, FZ_DATA, "a manifest without the field \"%s\"", FILE_FIELDS[NEEDED[i]].name);
-    e->part = bound_type(e->file, e->file_slots, PARTITION);
+    e->part = bound_type(e->file, e->file_slots, F_PARTITION);
     if (!e->part || e->part->kind != AVRO_RECORD) {
-        if (e->spec->n)
+        e->part = NULL;
+        if (spec->n)
             return error_set(err, FZ_DATA, "a manifest without the field \"partition\"");
         for (uint32_t i = 0; i < e->file->n; i++)
-            if (e->file_slots[i] == PARTITION)
+            if (e->file_slots[i] == F_PARTITION)
                 e->file_slots[i] = AVRO_SKIP;
         return FZ_OK;
     }
-    return bind_partition(e, md, err);
+    return bind_partition(e, md, spec, err);
 }
 
 static fz_status read_all(entry_reader *e, uint32_t *n, ib_manifest_entry **out, fz_error *err)
@@ -505,7 +507,7 @@ static fz_status read_all(entry_reader *e, uint32_t *n, ib_manifest_entry **out,
             all = p;
             cap = to;
         }
-        TRY_GOTO(read_entry(e, &all[count], err));
+        TRY_GOTO(entry_read(e, &all[count], err));
         count++;
     }
     *n = (uint32_t)count;
@@ -519,46 +521,66 @@ out:
     return st;
 }
 
+fz_status entry_reader_open(entry_reader *e, const void *data, size_t size, const char *location, const ib_manifest_file *mf,
+                            const ib_metadata *md, mem *m, arena *a, fz_error *err)
+{
+    *e = (entry_reader){.m = m, .a = a, .stamp = 1, .mf = {.spec_id = mf->spec_id, .content = mf->content,
+                        .sequence_number = mf->sequence_number, .added_snapshot_id = mf->added_snapshot_id}};
+    fz_status st;
+    if ((int64_t)size < mf->length)
+        st = error_set(err, FZ_DATA, "a manifest of %zu bytes, of which its list says that it has %lld", size,
+                       (long long)mf->length);
+    else
+        st = avro_reader_open(&e->r, data, size, location, m, err);
+    if (st == FZ_OK && (st = bind(e, md, err)) != FZ_OK)
+        avro_reader_close(&e->r);
+    if (st != FZ_OK)
+        error_where(err, location);
+    return st;
+}
+
+void entry_reader_scratch_free(entry_reader *e)
+{
+    mem_free(e->m, e->stats, e->cap_stats * sizeof *e->stats);
+    mem_free(e->m, e->hash, 2 * (size_t)e->cap_stats * sizeof *e->hash);
+    e->stats = NULL;
+    e->hash = NULL;
+    e->cap_stats = 0;
+}
+
 fz_status manifest_decode(const void *data, size_t size, const char *location, const ib_manifest_file *mf,
                           const ib_metadata *md, bool want_stats, mem *m, arena *a, uint32_t *n,
                           ib_manifest_entry **out, fz_error *err)
 {
-    entry_reader e = {.m = m, .a = a, .mf = mf, .want_stats = want_stats, .stamp = 1};
-    e.spec = ib_spec_by_id(md, mf->spec_id);
-    fz_status st;
-    if (!e.spec)
-        st = error_set(err, FZ_DATA, "a manifest of partition spec %d, which the table doesn't have", mf->spec_id);
-    else if ((int64_t)size < mf->length)
-        st = error_set(err, FZ_DATA, "a manifest of %zu bytes, of which its list says that it has %lld", size,
-                       (long long)mf->length);
-    else
-        st = avro_reader_open(&e.r, data, size, location, m, err);
-    if (st == FZ_OK) {
-        st = bind(&e, md, err);
-        if (st == FZ_OK)
-            st = read_all(&e, n, out, err);
-        avro_reader_close(&e.r);
-    }
+    entry_reader e;
+    TRY(entry_reader_open(&e, data, size, location, mf, md, m, a, err));
+    e.want_stats = want_stats;
+    fz_status st = read_all(&e, n, out, err);
+    avro_reader_close(&e.r);
+    entry_reader_scratch_free(&e);
     if (st != FZ_OK)
         error_where(err, location);
-    mem_free(m, e.stats, e.cap_stats * sizeof *e.stats);
-    mem_free(m, e.hash, 2 * (size_t)e.cap_stats * sizeof *e.hash);
     return st;
+}
+
+fz_status manifest_load(const ib_manifest_file *mf, arena *a, mem *m, char **location, buf **data, fz_error *err)
+{
+    if (!(*location = arena_strndup(a, mf->path.p, mf->path.n)))
+        return error_nomem(err);
+    if (mf->key_metadata.n) {
+        error_set(err, FZ_UNSUPPORTED, "encrypted manifests are not supported");
+        error_where(err, *location);
+        return FZ_UNSUPPORTED;
+    }
+    return io_read_all(*location, m, MANIFEST_MAX_BYTES, data, err);
 }
 
 fz_status ib_manifest_read(const ib_manifest_file *mf, const ib_metadata *md, bool want_stats, mem *m, arena *a,
                            uint32_t *n, ib_manifest_entry **out, fz_error *err)
 {
     buf *data = NULL;
-    char *location = arena_strndup(a, mf->path.p, mf->path.n);
-    if (!location)
-        return error_nomem(err);
-    if (mf->key_metadata.n) {
-        error_set(err, FZ_UNSUPPORTED, "encrypted manifests are not supported");
-        error_where(err, location);
-        return FZ_UNSUPPORTED;
-    }
-    TRY(io_read_all(location, m, MANIFEST_MAX_BYTES, &data, err));
+    char *location;
+    TRY(manifest_load(mf, a, m, &location, &data, err));
     fz_status st = manifest_decode(data->data, data->size, location, mf, md, want_stats, m, a, n, out, err);
     buf_unref(data);
     return st;

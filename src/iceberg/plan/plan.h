@@ -81,27 +81,44 @@ ib_match ib_pred_file(const ib_pred *p, const ib_metadata *md, const ib_data_fil
 
 /* ---- scan planning ---- */
 
+/* A delete file that some of the scan's data files need. */
+typedef struct ib_scan_delete {
+    const ib_data_file *file; /* with statistics */
+    int64_t sequence_number;
+    bool global;             /* equality deletes of an unpartitioned spec: for all partitions */
+    uint32_t ordinal;        /* in the scan's deletes */
+    uint32_t users;          /* data files that it is for */
+} ib_scan_delete;
+
 typedef struct ib_scan_file {
     const ib_data_file *file;
     int64_t sequence_number, snapshot_id;
-    bool all_match;          /* every row satisfies the predicate */
+    bool all_match;          /* every row satisfies the predicate (those that were deleted aside) */
+    uint32_t n_deletes;
+    const ib_scan_delete *const *deletes; /* that may hold rows of this file: position deletes first */
 } ib_scan_file;
 
 typedef struct ib_scan {
     arena mem;
     uint32_t n;
     ib_scan_file *files;     /* in order of insertion: by sequence number, then manifest, then place in it */
-    int64_t rows, size_bytes; /* sums over files */
+    int64_t rows, size_bytes; /* sums over files; deletes not taken off */
+    uint32_t n_deletes;
+    const ib_scan_delete *const *deletes;
     uint32_t manifests, manifests_read; /* in the list; looked into (the others were pruned) */
     uint32_t files_pruned;   /* of the manifests looked into */
     uint32_t n_held;
-    ib_decoded **held;       /* what `files` points into */
+    ib_decoded **held;       /* what `files` and `deletes` point into … */
+    uint32_t n_arenas;
+    arena *arenas;           /* … and these */
 } ib_scan;
 
-/* The data files of a snapshot (NULL: the empty table) that can hold rows that satisfy p (NULL: all rows).
- * Manifests are read in parallel by the job (NULL: by the caller), from the cache where they are there: a
- * table that was planned before reads nothing. FZ_UNSUPPORTED, by name: live delete files, data files that
- * aren't Parquet. */
+/* The data files of a snapshot (NULL: the empty table) that can hold rows that satisfy p (NULL: all rows), each with
+ * its delete files (spec, "Scan Planning"). Manifests are read in parallel by the job (NULL: by the caller), from the cache
+ * where they are there: a table that was planned before reads nothing. FZ_UNSUPPORTED, by name: formats other than
+ * Parquet and Avro, deletion vectors, encryption. want_stats: the files have their statistics. */
+fz_status ib_plan_stats(const ib_metadata *md, const ib_snapshot *s, const ib_pred *p, bool want_stats, ib_manifest_cache *cache,
+                        job *j, mem *m, ib_scan **out, fz_error *err);
 fz_status ib_plan(const ib_metadata *md, const ib_snapshot *s, const ib_pred *p, ib_manifest_cache *cache, job *j,
                   mem *m, ib_scan **out, fz_error *err);
 void ib_scan_free(ib_scan *s); /* NULL allowed */

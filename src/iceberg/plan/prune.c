@@ -30,7 +30,7 @@ typedef struct pruner {
     arena scratch;
 } pruner;
 
-static const type_field *find_field(const ib_metadata *md, int32_t id)
+const type_field *plan_find_field(const ib_metadata *md, int32_t id)
 {
     const ib_schema *s = ib_current_schema(md);
     const type_field *f = s ? ib_field_by_id(s, id) : NULL;
@@ -244,7 +244,7 @@ static unsigned stats_leaf(const pruner *p, const ib_pred *leaf, type source)
 static unsigned prune_leaf(void *ctx, const ib_pred *leaf)
 {
     pruner *p = ctx;
-    const type_field *field = find_field(p->md, leaf->field_id);
+    const type_field *field = plan_find_field(p->md, leaf->field_id);
     if (!field || type_is_nested(field->t))
         return IB_CAN_ANY;
     unsigned out = IB_CAN_ANY;

@@ -1,35 +1,26 @@
 /*
- * scan.c: scan planning: manifest list, manifests, data files.
+ * scan.c: scan planning: manifest list, manifests, data files, their deletes.
  *
  *   1. The list's manifests without live files are left out, then those whose partition summaries rule
- *      the predicate out. Live delete files are refused.
- *   2. The others are read, in parallel, and their files tested. Where every row of a manifest
- *      matches, its statistics aren't needed.
+ *      the predicate out.
+ *   2. The others are read, in parallel, and their entries tested (select.c).
  *   3. What is left is put in the order of insertion: manifest lists name the newest manifest
  *      first, and merging moves entries, but the data sequence number of a file never changes. Files of
  *      version 1 all have number 0: for them the position of their snapshot counts.
+ *   4. Where there are data files, delete manifests are read in the same way, and deletes assigned (assign.c).
+ *      A delete manifest can be pruned by partition too: its deletes are for files of the same partition.
  */
-#include "iceberg/plan/plan.h"
+#include "iceberg/plan/plan_int.h"
 
-#include <stdio.h>
 #include <stdlib.h>
-
-typedef struct chosen { uint32_t index; bool all_match; } chosen;
-
-typedef struct manifest_task {
-    const ib_manifest_file *mf;
-    ib_match match;
-    ib_decoded *d;
-    chosen *files;
-    uint32_t n, cap, pruned;
-} manifest_task;
 
 typedef struct planning {
     const ib_metadata *md;
     const ib_pred *pred;
     ib_manifest_cache *cache;
     mem *m;
-    uint32_t n;
+    bool want_stats;
+    uint32_t n, n_data;           /* tasks; those of data manifests come first */
     manifest_task *tasks;
 } planning;
 
@@ -38,64 +29,23 @@ static bool maybe_live(const ib_manifest_file *f)
     return f->added_files != 0 || f->existing_files != 0;
 }
 
-static fz_status refuse(fz_error *err, str path, const char *what)
-{
-    error_set(err, FZ_UNSUPPORTED, "%s are not supported", what);
-    char where[sizeof err->where];
-    size_t n = path.n < sizeof where - 1 ? path.n : sizeof where - 1;
-    memcpy(where, path.p, n);
-    where[n] = 0;
-    error_where(err, where);
-    return FZ_UNSUPPORTED;
-}
-
-/* Whether a delete manifest has live entries; names their kind. */
-static fz_status check_deletes(const planning *p, const ib_manifest_file *mf, bool *live, const char **kind,
-                               fz_error *err)
-{
-    ib_decoded *d = NULL;
-    *live = false;
-    TRY(ib_manifest_get(p->cache, mf, p->md, false, p->m, &d, err));
-    for (uint32_t i = 0; i < d->n && !*live; i++) {
-        *live = d->entries[i].status != IB_DELETED;
-        *kind = d->entries[i].file.content == IB_EQUALITY_DELETES ? "equality deletes" : "position deletes";
-    }
-    ib_decoded_unref(d);
-    return FZ_OK;
-}
-
 static fz_status plan_manifest(void *ctx, size_t i, fz_error *err)
 {
     const planning *p = ctx;
-    manifest_task *t = &p->tasks[i];
-    TRY(ib_manifest_get(p->cache, t->mf, p->md, t->match == IB_MATCH_SOME, p->m, &t->d, err));
-    t->cap = t->d->n;
-    t->files = mem_alloc(p->m, t->cap * sizeof *t->files + 1);
-    if (!t->files) {
-        t->cap = 0;
-        return error_nomem(err);
-    }
-    for (uint32_t k = 0; k < t->d->n; k++) {
-        const ib_manifest_entry *e = &t->d->entries[k];
-        if (e->status == IB_DELETED)
-            continue;
-        ib_match match = t->match == IB_MATCH_ALL ? IB_MATCH_ALL : ib_pred_file(p->pred, p->md, &e->file);
-        if (match == IB_MATCH_NONE) {
-            t->pruned++;
-            continue;
-        }
-        if (e->file.content != IB_DATA)
-            return refuse(err, e->file.file_path, "delete files among data files");
-        if (!str_eqz(e->file.file_format, "PARQUET")) {
-            char what[64];
-            snprintf(what, sizeof what, "data files of format %.*s", (int)(e->file.file_format.n < 20 ? e->file.file_format.n : 20),
-                     e->file.file_format.p);
-            return refuse(err, e->file.file_path, what);
-        }
-        if (e->file.key_metadata.n)
-            return refuse(err, e->file.file_path, "encrypted data files");
-        t->files[t->n++] = (chosen){k, match == IB_MATCH_ALL};
-    }
+    return select_entries(p->md, p->pred, p->cache, p->m, &p->tasks[i], err);
+}
+
+static fz_status plan_delete_manifest(void *ctx, size_t i, fz_error *err)
+{
+    return plan_manifest(ctx, ((const planning *)ctx)->n_data + i, err);
+}
+
+static fz_status run_tasks(planning *p, job *j, uint32_t from, uint32_t n, fz_error *err)
+{
+    if (j)
+        return job_for(j, n, from ? plan_delete_manifest : plan_manifest, p, err);
+    for (uint32_t i = 0; i < n; i++)
+        TRY(plan_manifest(p, from + i, err));
     return FZ_OK;
 }
 
@@ -106,23 +56,22 @@ static fz_status choose_manifests(planning *p, const ib_decoded *list, ib_scan *
     if (!p->tasks)
         return error_nomem(err);
     s->manifests = list->n;
-    for (uint32_t i = 0; i < list->n; i++) {
-        const ib_manifest_file *f = &list->files[i];
-        if (!maybe_live(f))
-            continue;
-        if (f->content != IB_DATA) {
-            bool live;
-            const char *kind;
-            TRY(check_deletes(p, f, &live, &kind, err));
-            if (live)
-                return refuse(err, f->path, kind);
-            continue;
+    bool equality = false; /* there may be */
+    for (uint32_t i = 0; i < list->n; i++)
+        equality = equality || (list->files[i].content != IB_DATA && maybe_live(&list->files[i]));
+    for (int deletes = 0; deletes < 2; deletes++) {
+        for (uint32_t i = 0; i < list->n; i++) {
+            const ib_manifest_file *f = &list->files[i];
+            if (!maybe_live(f) || (f->content != IB_DATA) != deletes)
+                continue;
+            ib_match match = ib_pred_manifest(p->pred, p->md, f);
+            if (match != IB_MATCH_NONE)
+                p->tasks[p->n++] = (manifest_task){.mf = f, .match = match, .deletes = deletes,
+                                                   .keep_stats = deletes || equality || p->want_stats};
         }
-        ib_match match = ib_pred_manifest(p->pred, p->md, f);
-        if (match != IB_MATCH_NONE)
-            p->tasks[p->n++] = (manifest_task){.mf = f, .match = match};
+        if (!deletes)
+            p->n_data = p->n;
     }
-    s->manifests_read = p->n;
     return FZ_OK;
 }
 
@@ -154,12 +103,11 @@ static uint32_t snapshot_ordinal(const ib_metadata *md, int64_t id)
 static fz_status gather(const planning *p, ib_scan *s, fz_error *err)
 {
     size_t n = 0;
-    for (uint32_t t = 0; t < p->n; t++)
+    for (uint32_t t = 0; t < p->n_data; t++)
         n += p->tasks[t].n;
     key *keys = mem_alloc(p->m, n * sizeof *keys + 1);
     s->files = arena_alloc(&s->mem, n * sizeof *s->files + 1);
-    s->held = ARENA_ARRAY(&s->mem, ib_decoded *, p->n + 1);
-    if (!keys || !s->files || !s->held) {
+    if (!keys || !s->files) {
         mem_free(p->m, keys, n * sizeof *keys + 1);
         return error_nomem(err);
     }
@@ -167,9 +115,9 @@ static fz_status gather(const planning *p, ib_scan *s, fz_error *err)
     size_t k = 0;
     int64_t last_id = -1;
     uint32_t last_ordinal = 0;
-    for (uint32_t t = 0; t < p->n; t++)
+    for (uint32_t t = 0; t < p->n_data; t++)
         for (uint32_t i = 0; i < p->tasks[t].n; i++, k++) {
-            const ib_manifest_entry *e = &p->tasks[t].d->entries[p->tasks[t].files[i].index];
+            const ib_manifest_entry *e = p->tasks[t].files[i].e;
             keys[k] = (key){.sequence = e->sequence_number, .task = t, .at = i};
             if (e->sequence_number == 0) {
                 if (e->snapshot_id != last_id)
@@ -183,7 +131,7 @@ static fz_status gather(const planning *p, ib_scan *s, fz_error *err)
     for (k = 0; k < n; k++) {
         const manifest_task *t = &p->tasks[keys[k].task];
         const chosen *c = &t->files[keys[k].at];
-        const ib_manifest_entry *e = &t->d->entries[c->index];
+        const ib_manifest_entry *e = c->e;
         s->files[k] = (ib_scan_file){.file = &e->file, .sequence_number = e->sequence_number,
                                      .snapshot_id = e->snapshot_id, .all_match = c->all_match};
         s->rows += e->file.record_count;
@@ -191,9 +139,28 @@ static fz_status gather(const planning *p, ib_scan *s, fz_error *err)
     }
     s->n = (uint32_t)n;
     mem_free(p->m, keys, n * sizeof *keys + 1);
+    return FZ_OK;
+}
+
+/* The scan takes over what its files point into. */
+static fz_status hold(const planning *p, ib_scan *s, fz_error *err)
+{
+    s->held = ARENA_ARRAY(&s->mem, ib_decoded *, p->n + 1);
+    s->arenas = ARENA_ARRAY(&s->mem, arena, p->n + 1);
+    if (!s->held || !s->arenas)
+        return error_nomem(err);
     for (uint32_t t = 0; t < p->n; t++) {
-        s->held[s->n_held++] = ib_decoded_ref(p->tasks[t].d);
-        s->files_pruned += p->tasks[t].pruned;
+        manifest_task *x = &p->tasks[t];
+        if (!x->d)
+            continue;
+        s->manifests_read++;
+        s->files_pruned += x->deletes ? 0 : x->pruned;
+        if (x->n == 0)
+            continue;
+        s->held[s->n_held++] = x->d;
+        s->arenas[s->n_arenas++] = x->mem;
+        x->d = NULL;
+        arena_init(&x->mem, p->m);
     }
     return FZ_OK;
 }
@@ -204,30 +171,33 @@ static fz_status plan_snapshot(planning *p, const ib_snapshot *snap, job *j, ib_
     if (snap->manifest_list.n == 0)
         return error_set(err, FZ_UNSUPPORTED, "snapshots without a manifest list (format version 1) are not supported");
     TRY(ib_manifest_list_get(p->cache, snap->manifest_list, p->m, &list, err));
-    fz_status st = choose_manifests(p, list, s, err);
-    if (st == FZ_OK && j)
-        st = job_for(j, p->n, plan_manifest, p, err);
-    for (uint32_t i = 0; st == FZ_OK && !j && i < p->n; i++)
-        st = plan_manifest(p, i, err);
-    if (st == FZ_OK)
-        st = gather(p, s, err);
+    fz_status st;
+    TRY_GOTO(choose_manifests(p, list, s, err));
+    TRY_GOTO(run_tasks(p, j, 0, p->n_data, err));
+    TRY_GOTO(gather(p, s, err));
+    if (s->n && p->n > p->n_data) {
+        TRY_GOTO(run_tasks(p, j, p->n_data, p->n - p->n_data, err));
+        TRY_GOTO(assign_deletes(p->md, p->n, p->tasks, p->m, s, err));
+    }
+    st = hold(p, s, err);
+out:
     for (uint32_t i = 0; i < p->n; i++) {
         ib_decoded_unref(p->tasks[i].d);
-        mem_free(p->m, p->tasks[i].files, p->tasks[i].cap ? p->tasks[i].cap * sizeof(chosen) + 1 : 1);
+        arena_free(&p->tasks[i].mem);
     }
     mem_free(p->m, p->tasks, list->n * sizeof *p->tasks + 1);
     ib_decoded_unref(list);
     return st;
 }
 
-fz_status ib_plan(const ib_metadata *md, const ib_snapshot *snap, const ib_pred *pred, ib_manifest_cache *cache, job *j,
-                  mem *m, ib_scan **out, fz_error *err)
+fz_status ib_plan_stats(const ib_metadata *md, const ib_snapshot *snap, const ib_pred *pred, bool want_stats, ib_manifest_cache *cache,
+                        job *j, mem *m, ib_scan **out, fz_error *err)
 {
     ib_scan *s = mem_zalloc(m, sizeof *s);
     if (!s)
         return error_nomem(err);
     arena_init(&s->mem, m);
-    planning p = {.md = md, .pred = pred, .cache = cache, .m = m};
+    planning p = {.md = md, .pred = pred, .cache = cache, .m = m, .want_stats = want_stats};
     fz_status st = snap ? plan_snapshot(&p, snap, j, s, err) : FZ_OK;
     if (st != FZ_OK) {
         ib_scan_free(s);
@@ -237,12 +207,24 @@ fz_status ib_plan(const ib_metadata *md, const ib_snapshot *snap, const ib_pred 
     return FZ_OK;
 }
 
+fz_status ib_plan(const ib_metadata *md, const ib_snapshot *snap, const ib_pred *pred, ib_manifest_cache *cache, job *j,
+                  mem *m, ib_scan **out, fz_error *err)
+{
+    TRY(ib_plan_stats(md, snap, pred, false, cache, j, m, out, err));
+    if (!(*out)->n_deletes)
+        return FZ_OK;
+    ib_scan_free(*out);
+    return error_set(err, FZ_UNSUPPORTED, "delete files are not supported");
+}
+
 void ib_scan_free(ib_scan *s)
 {
     if (!s)
         return;
     for (uint32_t i = 0; i < s->n_held; i++)
         ib_decoded_unref(s->held[i]);
+    for (uint32_t i = 0; i < s->n_arenas; i++)
+        arena_free(&s->arenas[i]);
     mem *m = s->mem.m;
     arena_free(&s->mem);
     mem_free(m, s, sizeof *s);
