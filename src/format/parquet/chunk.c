@@ -339,7 +339,7 @@ static fz_status page_skip(pq_chunk *c, uint32_t n, fz_error *err)
             return page_bad(c, "has fewer levels than values", err);
         if (max > 1) {
             uint8_t def[PIECE_ROWS];
-            bool all;
+            bool all = true;
             if (levels_read(&c->defs, def, k, &all) < k)
                 return page_bad(c, "has fewer levels than values, or impossible ones", err);
             valid = levels_count(def, k, max);
