@@ -56,14 +56,14 @@ static void schema_release(struct ArrowSchema *s)
     block_unref(s->private_data);
 }
 
-/* The format string of a flat type, into `out`; false: it has none. */
+/* The format string of a type, into `out`; false: it has none. */
 static bool type_format(type t, char *out, size_t cap)
 {
     static const char *const fixed[T_COUNT_] = {
         [T_NULL] = "n",   [T_BOOL] = "b",   [T_INT32] = "i",          [T_INT64] = "l",
         [T_FLOAT32] = "f", [T_FLOAT64] = "g", [T_DATE] = "tdD",       [T_TIME] = "ttu",
         [T_TIMESTAMP] = "tsu:", [T_TIMESTAMPTZ] = "tsu:UTC", [T_STRING] = "u", [T_BINARY] = "z",
-        [T_UUID] = "w:16",
+        [T_UUID] = "w:16",  [T_STRUCT] = "+s", [T_LIST] = "+l", [T_MAP] = "+m",
     };
     if (t.id == T_DECIMAL)
         snprintf(out, cap, "d:%u,%u", t.precision, t.scale);
@@ -92,22 +92,55 @@ static const char *metadata_pair(arena *a, str key, str value)
     return p;
 }
 
-static fz_status field_export(export_block *b, const column_def *c, struct ArrowSchema *out, fz_error *err)
+/* A schema's n empty children. */
+static fz_status children_new(export_block *b, uint32_t n, struct ArrowSchema *out, fz_error *err)
+{
+    struct ArrowSchema *fields = ARENA_ARRAY(&b->a, struct ArrowSchema, n);
+    out->children = ARENA_ARRAY(&b->a, struct ArrowSchema *, n);
+    if (!fields || !out->children)
+        return error_nomem(err);
+    out->n_children = n;
+    for (uint32_t i = 0; i < n; i++)
+        out->children[i] = &fields[i];
+    return FZ_OK;
+}
+
+static fz_status field_export(export_block *b, str name, type t, bool not_null, struct ArrowSchema *out, fz_error *err)
 {
     char format[32];
-    if (!type_format(c->t, format, sizeof format))
-        return error_set(err, FZ_UNSUPPORTED, "column %.*s: nested types can't be handed out as Arrow",
-                         STR_ARG(c->name));
+    struct ArrowSchema *of = out; /* whose children are the members */
+    if (!type_format(t, format, sizeof format))
+        return error_set(err, FZ_INTERNAL, "column " STR_FMT ": a type without Arrow format", STR_ARG(name));
     out->format = arena_strndup(&b->a, format, strlen(format));
-    out->name = arena_strndup(&b->a, c->name.p, c->name.n);
+    out->name = arena_strndup(&b->a, name.p, name.n);
     if (!out->format || !out->name)
         return error_nomem(err);
-    if (c->t.id == T_UUID &&
-        !(out->metadata = metadata_pair(&b->a, STR("ARROW:extension:name"), STR("arrow.uuid"))))
+    if (t.id == T_UUID && !(out->metadata = metadata_pair(&b->a, STR("ARROW:extension:name"), STR("arrow.uuid"))))
         return error_nomem(err);
-    out->flags = c->not_null ? 0 : ARROW_FLAG_NULLABLE;
-    out->private_data = b;
+    out->flags = not_null ? 0 : ARROW_FLAG_NULLABLE;
+    if (!type_is_nested(t))
+        return FZ_OK;
+    if (t.id == T_MAP) {
+        TRY(children_new(b, 1, out, err));
+        of = out->children[0];
+        of->format = "+s";
+        of->name = "entries";
+    }
+    TRY(children_new(b, t.children->n, of, err));
+    for (uint32_t i = 0; i < t.children->n; i++) {
+        const type_field *f = &t.children->f[i];
+        TRY(field_export(b, f->name, f->t, f->required, of->children[i], err));
+    }
     return FZ_OK;
+}
+
+/* Every level holds a reference of the block. */
+static void schema_own(export_block *b, struct ArrowSchema *s)
+{
+    s->release = schema_release;
+    s->private_data = block_ref(b);
+    for (int64_t i = 0; i < s->n_children; i++)
+        schema_own(b, s->children[i]);
 }
 
 fz_status bridge_export_schema(const row_schema *s, struct ArrowSchema *out, fz_error *err)
@@ -116,26 +149,16 @@ fz_status bridge_export_schema(const row_schema *s, struct ArrowSchema *out, fz_
     export_block *b = block_new(NULL);
     if (!b)
         return error_nomem(err);
-    fz_status st = FZ_OK;
-    struct ArrowSchema *fields = ARENA_ARRAY(&b->a, struct ArrowSchema, s->n);
-    struct ArrowSchema **children = ARENA_ARRAY(&b->a, struct ArrowSchema *, s->n);
-    if (!fields || !children)
-        st = error_nomem(err);
-    for (uint32_t i = 0; i < s->n && st == FZ_OK; i++) {
-        children[i] = &fields[i];
-        st = field_export(b, &s->cols[i], &fields[i], err);
+    struct ArrowSchema top = {.format = "+s", .name = ""};
+    fz_status st = children_new(b, s->n, &top, err);
+    for (uint32_t i = 0; i < s->n && st == FZ_OK; i++)
+        st = field_export(b, s->cols[i].name, s->cols[i].t, s->cols[i].not_null, top.children[i], err);
+    if (st == FZ_OK) {
+        schema_own(b, &top);
+        *out = top;
     }
-    if (st != FZ_OK) {
-        block_unref(b);
-        return st;
-    }
-    for (uint32_t i = 0; i < s->n; i++) {
-        fields[i].release = schema_release;
-        block_ref(b);
-    }
-    *out = (struct ArrowSchema){.format = "+s", .name = "", .n_children = s->n, .children = children,
-                                .release = schema_release, .private_data = b};
-    return FZ_OK;
+    block_unref(b);
+    return st;
 }
 
 /* ---- arrays ---- */
@@ -188,7 +211,7 @@ static inline str row_str(const vec *v, uint32_t i)
     return v->valid && !bit_get(v->valid, i) ? (str){"", 0} : strview_str((const strview *)v->data + i);
 }
 
-static fz_status text_export(export_block *b, const vec *v, const column_def *c, const void **out,
+static fz_status text_export(export_block *b, const vec *v, str name, const void **out,
                              fz_error *err)
 {
     int32_t *offsets = arena_alloc(&b->a, ((size_t)v->len + 1) * sizeof *offsets);
@@ -199,8 +222,8 @@ static fz_status text_export(export_block *b, const vec *v, const column_def *c,
         offsets[i] = (int32_t)total;
         total += (int64_t)row_str(v, i).n;
         if (total > INT32_MAX)
-            return error_set(err, FZ_LIMIT, "column %.*s: more than 2 GB of text in one batch",
-                             STR_ARG(c->name));
+            return error_set(err, FZ_LIMIT, "column " STR_FMT ": more than 2 GB of text in one batch",
+                             STR_ARG(name));
     }
     offsets[v->len] = (int32_t)total;
     char *bytes = arena_alloc(&b->a, (size_t)total);
@@ -215,7 +238,7 @@ static fz_status text_export(export_block *b, const vec *v, const column_def *c,
     return FZ_OK;
 }
 
-static fz_status fixed_export(export_block *b, const vec *v, const column_def *c, const void **out,
+static fz_status fixed_export(export_block *b, const vec *v, str name, const void **out,
                               fz_error *err)
 {
     size_t width = v->t.id == T_UUID ? 16 : v->t.width;
@@ -228,53 +251,149 @@ static fz_status fixed_export(export_block *b, const vec *v, const column_def *c
         str s = row_str(v, i);
         bool null = v->valid && !bit_get(v->valid, i);
         if (s.n != width && !null)
-            return error_set(err, FZ_INTERNAL, "column %.*s: a value of %zu bytes instead of %zu",
-                             STR_ARG(c->name), s.n, width);
+            return error_set(err, FZ_INTERNAL, "column " STR_FMT ": a value of %zu bytes instead of %zu",
+                             STR_ARG(name), s.n, width);
         memcpy(bytes + i * width, s.p, s.n);
     }
     *out = bytes;
     return FZ_OK;
 }
 
-/* One column of the selected rows. Values whose layout is Arrow's are gathered straight into
- * the block, others through `scratch`. */
-static fz_status column_export(export_block *b, const column_def *c, const vec *src, const batch *in,
-                               arena *scratch, struct ArrowArray *out, fz_error *err)
+static fz_status valid_export(export_block *b, const uint64_t *valid, struct ArrowArray *out, fz_error *err)
+{
+    uint32_t n = (uint32_t)out->length;
+    if (!valid || (out->null_count = nulls_count(valid, n)) == 0)
+        return FZ_OK;
+    uint64_t *bits = arena_alloc(&b->a, BITMAP_WORDS(n) * 8);
+    if (!bits)
+        return error_nomem(err);
+    memcpy(bits, valid, BITMAP_WORDS(n) * 8);
+    out->buffers[0] = bits;
+    return FZ_OK;
+}
+
+/* The rows that are exported: sel[0..n) of a column, all n of a member. */
+typedef struct rows { const uint16_t *sel; uint32_t n; } rows;
+
+static fz_status vec_export(export_block *b, str name, const vec *src, rows r, arena *scratch, struct ArrowArray *out,
+                            fz_error *err);
+
+static fz_status array_children(export_block *b, uint32_t n, struct ArrowArray *out, fz_error *err)
+{
+    struct ArrowArray *kids = ARENA_ARRAY(&b->a, struct ArrowArray, n);
+    out->children = ARENA_ARRAY(&b->a, struct ArrowArray *, n);
+    if (!kids || !out->children)
+        return error_nomem(err);
+    out->n_children = n;
+    for (uint32_t i = 0; i < n; i++)
+        out->children[i] = &kids[i];
+    return FZ_OK;
+}
+
+/* Members are gathered by the struct's own selection. */
+static fz_status struct_export(export_block *b, const vec *src, rows r, arena *scratch, struct ArrowArray *out, fz_error *err)
+{
+    vec flat;
+    uint32_t n = src->t.children->n;
+    if (src->enc == VEC_CONST) {
+        TRY(vec_gather(&flat, src, r.sel, r.n, false, scratch, err));
+        src = &flat;
+        r.sel = NULL;
+    }
+    vec nulls = {.t = TYPE(T_NULL), .enc = VEC_FLAT, .len = src->len, .valid = src->valid}, picked;
+    TRY(vec_gather(&picked, &nulls, r.sel, r.n, false, scratch, err));
+    TRY(valid_export(b, picked.valid, out, err));
+    TRY(array_children(b, n, out, err));
+    for (uint32_t i = 0; i < n; i++)
+        TRY(vec_export(b, src->t.children->f[i].name, &src->kids[i], r, scratch, out->children[i], err));
+    return FZ_OK;
+}
+
+static fz_status list_export(export_block *b, str name, const vec *src, rows r, arena *scratch, struct ArrowArray *out,
+                             fz_error *err)
+{
+    vec v = *src;
+    if (r.sel || v.enc != VEC_FLAT || v.len != r.n)
+        TRY(vec_gather(&v, src, r.sel, r.n, false, scratch, err));
+    const uint32_t *from = v.data;
+    uint32_t n = r.n, first = from[0], total = from[n] - first;
+    int32_t *offsets = ARENA_ARRAY(&b->a, int32_t, (size_t)n + 1);
+    if (!offsets)
+        return error_nomem(err);
+    if (total > INT32_MAX)
+        return error_set(err, FZ_LIMIT, "column " STR_FMT ": more than 2 billion elements in one batch", STR_ARG(name));
+    for (uint32_t i = 0; i <= n; i++)
+        offsets[i] = (int32_t)(from[i] - first);
+    out->buffers[1] = offsets;
+    out->n_buffers = 2;
+    TRY(valid_export(b, v.valid, out, err));
+    TRY(array_children(b, 1, out, err));
+    struct ArrowArray *of = out; /* whose children the members are */
+    if (v.t.id == T_MAP) {
+        of = out->children[0];
+        *of = (struct ArrowArray){.length = total, .n_buffers = 1, .buffers = ARENA_ARRAY(&b->a, const void *, 1)};
+        if (!of->buffers)
+            return error_nomem(err);
+        TRY(array_children(b, 2, of, err));
+    }
+    for (uint32_t k = 0; k < v.t.children->n; k++) {
+        vec kid;
+        TRY(vec_slice(&kid, &v.kids[k], first, total, scratch, err));
+        TRY(vec_export(b, name, &kid, (rows){NULL, total}, scratch, of->children[k], err));
+    }
+    return FZ_OK;
+}
+
+/* Values whose layout is Arrow's are gathered straight into the block, others through `scratch`. */
+static fz_status flat_export(export_block *b, str name, const vec *src, rows r, arena *scratch, struct ArrowArray *out,
+                             fz_error *err)
 {
     phys p = type_phys(src->t);
     bool direct = p == PHYS_I32 || p == PHYS_F32 || p == PHYS_F64 || p == PHYS_I128 ||
                   (p == PHYS_I64 && src->t.id != T_DECIMAL);
     vec v;
-    TRY(vec_gather(&v, src, in->sel, in->nsel, false, direct ? &b->a : scratch, err));
-    const void **buffers = ARENA_ARRAY(&b->a, const void *, 3);
-    if (!buffers)
-        return error_nomem(err);
-    out->length = v.len;
-    out->buffers = buffers;
-    out->private_data = b;
-    if (src->t.id == T_NULL) {
-        out->null_count = v.len;
-        return FZ_OK;
-    }
-    if (v.valid && (out->null_count = nulls_count(v.valid, v.len)) > 0) {
-        uint64_t *bits = arena_alloc(&b->a, BITMAP_WORDS(v.len) * 8);
-        if (!bits)
-            return error_nomem(err);
-        memcpy(bits, v.valid, BITMAP_WORDS(v.len) * 8);
-        buffers[0] = bits;
-    }
+    TRY(vec_gather(&v, src, r.sel, r.n, false, direct ? &b->a : scratch, err));
+    TRY(valid_export(b, v.valid, out, err));
     out->n_buffers = 2;
-    buffers[1] = v.data;
+    out->buffers[1] = v.data;
     if (p == PHYS_U8)
-        return bits_export(b, &v, &buffers[1], err);
+        return bits_export(b, &v, &out->buffers[1], err);
     if (p == PHYS_I64 && !direct)
-        return wide_export(b, &v, &buffers[1], err);
+        return wide_export(b, &v, &out->buffers[1], err);
     if (p != PHYS_STR)
         return FZ_OK;
     if (src->t.id == T_UUID || src->t.id == T_FIXED)
-        return fixed_export(b, &v, c, &buffers[1], err);
+        return fixed_export(b, &v, name, &out->buffers[1], err);
     out->n_buffers = 3;
-    return text_export(b, &v, c, &buffers[1], err);
+    return text_export(b, &v, name, &out->buffers[1], err);
+}
+
+static fz_status vec_export(export_block *b, str name, const vec *src, rows r, arena *scratch, struct ArrowArray *out,
+                            fz_error *err)
+{
+    out->length = r.n;
+    out->n_buffers = src->t.id == T_NULL ? 0 : 1;
+    out->buffers = ARENA_ARRAY(&b->a, const void *, 3);
+    if (!out->buffers)
+        return error_nomem(err);
+    if (src->t.id == T_NULL) {
+        out->null_count = r.n;
+        return FZ_OK;
+    }
+    if (src->t.id == T_STRUCT)
+        return struct_export(b, src, r, scratch, out, err);
+    if (type_is_nested(src->t))
+        return list_export(b, name, src, r, scratch, out, err);
+    return flat_export(b, name, src, r, scratch, out, err);
+}
+
+/* Every level holds a reference of the block. */
+static void array_own(export_block *b, struct ArrowArray *a)
+{
+    a->release = array_release;
+    a->private_data = block_ref(b);
+    for (int64_t i = 0; i < a->n_children; i++)
+        array_own(b, a->children[i]);
 }
 
 fz_status bridge_export_batch(const row_schema *s, const batch *in, mem *m, struct ArrowArray *out,
@@ -286,29 +405,19 @@ fz_status bridge_export_batch(const row_schema *s, const batch *in, mem *m, stru
     export_block *b = block_new(m);
     if (!b)
         return error_nomem(err);
-    fz_status st = FZ_OK;
     arena scratch;
     arena_init(&scratch, m);
-    struct ArrowArray *cols = ARENA_ARRAY(&b->a, struct ArrowArray, s->n);
-    struct ArrowArray **children = ARENA_ARRAY(&b->a, struct ArrowArray *, s->n);
-    const void **buffers = ARENA_ARRAY(&b->a, const void *, 1);
-    if (!cols || !children || !buffers)
-        st = error_nomem(err);
+    struct ArrowArray top = {.length = in->nsel, .n_buffers = 1, .buffers = ARENA_ARRAY(&b->a, const void *, 1)};
+    fz_status st = top.buffers ? array_children(b, s->n, &top, err) : error_nomem(err);
     for (uint32_t i = 0; i < s->n && st == FZ_OK; i++) {
-        children[i] = &cols[i];
-        st = column_export(b, &s->cols[i], &in->cols[i], in, &scratch, &cols[i], err);
+        st = vec_export(b, s->cols[i].name, &in->cols[i], (rows){in->sel, in->nsel}, &scratch, top.children[i], err);
         arena_reset(&scratch);
     }
     arena_free(&scratch);
-    if (st != FZ_OK) {
-        block_unref(b);
-        return st;
+    if (st == FZ_OK) {
+        array_own(b, &top);
+        *out = top;
     }
-    for (uint32_t i = 0; i < s->n; i++) {
-        cols[i].release = array_release;
-        block_ref(b);
-    }
-    *out = (struct ArrowArray){.length = in->nsel, .n_buffers = 1, .buffers = buffers, .n_children = s->n,
-                               .children = children, .release = array_release, .private_data = b};
-    return FZ_OK;
+    block_unref(b);
+    return st;
 }

@@ -196,10 +196,18 @@ static fz_status children_check(const struct ArrowSchema *s, fz_error *err)
     return FZ_OK;
 }
 
+/* The length of "+w:N"'s lists; -1: the format is another. */
+static int64_t fixed_list(str f)
+{
+    int64_t n;
+    bool ok = str_starts(f, STR("+w:")) && str_to_i64((str){f.p + 3, f.n - 3}, &n) && n >= 0 && n <= INT32_MAX;
+    return ok ? n : -1;
+}
+
 static fz_status type_import(const struct ArrowSchema *s, arena *a, int depth, type *out, fz_error *err)
 {
     str f = str_of(s->format ? s->format : "");
-    int64_t want = str_eqz(f, "+l") || str_eqz(f, "+L") || str_eqz(f, "+m") ? 1 : -1;
+    int64_t want = str_eqz(f, "+l") || str_eqz(f, "+L") || str_eqz(f, "+m") || fixed_list(f) >= 0 ? 1 : -1;
     if (want < 0 && !str_eqz(f, "+s")) {
         format flat;
         TRY(format_of(s, &flat, err));
@@ -673,6 +681,126 @@ static fz_status dict_import(const struct ArrowSchema *schema, const struct Arro
     return codes_import(&codes, b, v, values, err);
 }
 
+/* ---- nested columns ---- */
+
+static fz_status any_import(const struct ArrowSchema *schema, const struct ArrowArray *a, type t, int64_t at,
+                            uint32_t n, batch *b, vec *v, fz_error *err);
+
+/* Rows at, at+1, … of a nested array with that many buffers and children. */
+static fz_status nested_open(source *s, const struct ArrowSchema *schema, const struct ArrowArray *a, int64_t at,
+                             uint32_t n, int64_t n_buffers, fz_error *err)
+{
+    const char *name = schema->name ? schema->name : "";
+    *s = (source){.a = a, .name = name, .n = n};
+    if (!a || !a->release)
+        return error_set(err, FZ_DATA, "column %s: no Arrow array", name);
+    if (a->length < 0 || a->offset < 0 || at < 0 || at > a->length || n > a->length - at ||
+        a->offset > INT64_MAX / 32 - a->length)
+        return column_bad(s, err, "a length or offset out of range");
+    s->at = a->offset + at;
+    if (a->n_buffers != n_buffers || !a->buffers)
+        return column_bad(s, err, "a wrong number of buffers");
+    if (a->n_children != schema->n_children || (a->n_children && !a->children))
+        return column_bad(s, err, "a wrong number of children");
+    return FZ_OK;
+}
+
+/* The lists' offsets, from 0 on, and the first element's position in the child. */
+static fz_status offsets_import(const source *s, str kind, batch *b, vec *v, int64_t *first, fz_error *err)
+{
+    uint32_t *o = v->data = data_new(b, (size_t)s->n + 1, 4, err);
+    int64_t width = fixed_list(kind), to;
+    if (!o)
+        return FZ_NOMEM;
+    o[0] = 0;
+    *first = 0;
+    if (width >= 0) {
+        if (__builtin_mul_overflow(s->at, width, first) || (int64_t)s->n * width >= UINT32_MAX)
+            return error_set(err, FZ_LIMIT, "column %s: more than 4 billion list elements in one array", s->name);
+        for (uint32_t i = 0; i < s->n; i++)
+            o[i + 1] = o[i] + (uint32_t)width;
+        return FZ_OK;
+    }
+    format of = {.size = str_eqz(kind, "+L") ? 8 : 4};
+    if (s->n == 0) /* then there may be no buffer */
+        return FZ_OK;
+    if (!s->a->buffers[1])
+        return column_bad(s, err, "a missing buffer");
+    const char *src = values_at(s, of.size);
+    int64_t from = *first = int_load(src, &of);
+    if (from < 0)
+        return column_bad(s, err, "a negative offset");
+    for (uint32_t i = 0; i < s->n; i++, from = to) {
+        to = int_load(src + ((size_t)i + 1) * of.size, &of);
+        if (to < from)
+            return column_bad(s, err, "offsets that don't ascend");
+        if (to - *first >= UINT32_MAX)
+            return error_set(err, FZ_LIMIT, "column %s: more than 4 billion list elements in one array", s->name);
+        o[i + 1] = (uint32_t)(to - *first);
+    }
+    return FZ_OK;
+}
+
+/* Keys and values of the m entries from `first` on. */
+static fz_status entries_import(const struct ArrowSchema *schema, const struct ArrowArray *a, int64_t first,
+                                uint32_t m, batch *b, vec *v, fz_error *err)
+{
+    source s;
+    uint64_t *valid;
+    TRY(nested_open(&s, schema, a, first, m, 1, err));
+    TRY(valid_import(&s, b, &valid, err));
+    for (uint32_t i = 0; valid && i < m; i++)
+        if (!bit_get(valid, i))
+            return column_bad(&s, err, "a map's entry that is null");
+    for (uint32_t k = 0; k < 2; k++)
+        TRY(any_import(schema->children[k], a->children[k], v->t.children->f[k].t, s.at, m, b, &v->kids[k], err));
+    for (uint32_t i = 0; vec_may_null(&v->kids[0]) && i < m; i++)
+        if (vec_is_null(&v->kids[0], i))
+            return column_bad(&s, err, "a map's key that is null");
+    return FZ_OK;
+}
+
+static fz_status nested_import(const struct ArrowSchema *schema, const struct ArrowArray *a, type t, int64_t at,
+                               uint32_t n, batch *b, vec *v, fz_error *err)
+{
+    str f = str_of(schema->format);
+    bool is_struct = t.id == T_STRUCT;
+    source s;
+    TRY(nested_open(&s, schema, a, at, n, is_struct || fixed_list(f) >= 0 ? 1 : 2, err));
+    *v = (vec){.t = t, .enc = VEC_FLAT, .len = n, .kids = ARENA_ARRAY(&b->mem, vec, t.children->n)};
+    if (!v->kids)
+        return error_nomem(err);
+    TRY(valid_import(&s, b, &v->valid, err));
+    if (is_struct) {
+        for (uint32_t i = 0; i < t.children->n; i++)
+            TRY(any_import(schema->children[i], a->children[i], t.children->f[i].t, s.at, n, b, &v->kids[i], err));
+        return FZ_OK;
+    }
+    int64_t first;
+    TRY(offsets_import(&s, f, b, v, &first, err));
+    uint32_t m = ((const uint32_t *)v->data)[n];
+    if (t.id == T_MAP)
+        return entries_import(schema->children[0], a->children[0], first, m, b, v, err);
+    return any_import(schema->children[0], a->children[0], t.children->f[0].t, first, m, b, &v->kids[0], err);
+}
+
+/* A column or member: rows at, at+1, …, counted from the array's own offset. The schema has been checked: t was made of it. */
+static fz_status any_import(const struct ArrowSchema *schema, const struct ArrowArray *a, type t, int64_t at,
+                            uint32_t n, batch *b, vec *v, fz_error *err)
+{
+    format f;
+    source s;
+    if (type_is_nested(t))
+        return nested_import(schema, a, t, at, n, b, v, err);
+    TRY(format_of(schema, &f, err));
+    if (!a)
+        return error_set(err, FZ_DATA, "column %s: no Arrow array", schema->name ? schema->name : "");
+    if (schema->dictionary)
+        return dict_import(schema, a, f, at, n, b, v, err);
+    TRY(source_open(&s, a, schema->name ? schema->name : "", f, at, n, err));
+    return flat_import(&s, b, v, err);
+}
+
 struct array_owner {
     mem *m;
     struct ArrowArray a;
@@ -719,10 +847,13 @@ static bool rows_null(const struct ArrowArray *a)
     return false;
 }
 
-static fz_status rows_import(const struct ArrowSchema *schema, const struct ArrowArray *a, batch *out,
-                             fz_error *err)
+static fz_status rows_import(const struct ArrowSchema *schema, const row_schema *types, const struct ArrowArray *a,
+                             batch *out, fz_error *err)
 {
     TRY(top_check(schema, err));
+    if (types->n != schema->n_children)
+        return error_set(err, FZ_INTERNAL, "%u types for an Arrow schema of %lld columns", types->n,
+                         (long long)schema->n_children);
     if (a->n_children != schema->n_children || (a->n_children && !a->children))
         return error_set(err, FZ_DATA, "an Arrow array of %lld columns for a schema of %lld",
                          (long long)a->n_children, (long long)schema->n_children);
@@ -733,27 +864,15 @@ static fz_status rows_import(const struct ArrowSchema *schema, const struct Arro
         return error_set(err, FZ_UNSUPPORTED, "an Arrow array whose rows themselves are null");
     uint32_t n = (uint32_t)a->length;
     TRY(batch_columns(out, (uint32_t)a->n_children, err));
-    for (uint32_t i = 0; i < out->ncols; i++) {
-        const struct ArrowSchema *c = schema->children[i];
-        format f;
-        source s;
-        TRY(format_of(c, &f, err));
-        if (!a->children[i])
-            return error_set(err, FZ_DATA, "column %s: no Arrow array", c->name ? c->name : "");
-        if (c->dictionary) {
-            TRY(dict_import(c, a->children[i], f, a->offset, n, out, &out->cols[i], err));
-        } else {
-            TRY(source_open(&s, a->children[i], c->name ? c->name : "", f, a->offset, n, err));
-            TRY(flat_import(&s, out, &out->cols[i], err));
-        }
-    }
+    for (uint32_t i = 0; i < out->ncols; i++)
+        TRY(any_import(schema->children[i], a->children[i], types->cols[i].t, a->offset, n, out, &out->cols[i], err));
     out->nrows = out->nsel = n;
     out->stable = true;
     return FZ_OK;
 }
 
-fz_status bridge_import_rows(const struct ArrowSchema *schema, struct ArrowArray *in, batch *out,
-                             fz_error *err)
+fz_status bridge_import_rows(const struct ArrowSchema *schema, const row_schema *types, struct ArrowArray *in,
+                             batch *out, fz_error *err)
 {
     struct ArrowArray *a = NULL;
     batch_reset(out);
@@ -761,7 +880,7 @@ fz_status bridge_import_rows(const struct ArrowSchema *schema, struct ArrowArray
         return error_set(err, FZ_INVALID, "an Arrow array that was released already");
     fz_status st = array_own(in, out, &a, err);
     if (st == FZ_OK)
-        st = rows_import(schema, a, out, err);
+        st = rows_import(schema, types, a, out, err);
     if (st != FZ_OK)
         batch_reset(out);
     return st;

@@ -127,7 +127,7 @@ static void what_goes_out_comes_back(void **state)
         assert_int_equal(bridge_import_schema(&s, &names, &back, &e), FZ_OK);
         assert_int_equal(back.n, NCOLS);
         int64_t length = a.length;
-        if (bridge_import_rows(&s, &a, &dst, &e) != FZ_OK)
+        if (bridge_import_rows(&s, &back, &a, &dst, &e) != FZ_OK)
             fail_msg("%s", e.message);
         assert_null(a.release);
         assert_true(dst.stable);
@@ -208,18 +208,24 @@ static void foreign_make(foreign *f, const char *format, int64_t length, int64_t
     f->a = (struct ArrowArray){.length = length, .null_count = -1, .n_buffers = nbuf, .buffers = buffers, .release = release_array};
 }
 
+static arena types; /* of the last import */
+static int types_free(void **state)
+{
+    arena_free(&types);
+    return 0;
+}
+
 static fz_status foreign_import(foreign *f, batch *b, fz_error *e)
 {
-    arena a;
     row_schema back;
-    arena_init(&a, NULL);
-    fz_status st = bridge_import_schema(&f->top, &a, &back, e);
-    arena_free(&a);
+    arena_free(&types);
+    arena_init(&types, NULL);
+    fz_status st = bridge_import_schema(&f->top, &types, &back, e);
     if (st != FZ_OK)
         return st;
     batch_reset(b); /* gives an earlier array back */
     releases = 0;
-    st = bridge_import_rows(&f->top, &f->rows, b, e);
+    st = bridge_import_rows(&f->top, &back, &f->rows, b, e);
     assert_null(f->rows.release);
     assert_int_equal(releases, st == FZ_OK ? 0 : 1); /* refused: given back at once */
     return st;
@@ -486,9 +492,195 @@ static void schemas_are_checked(void **state)
     assert_true(str_eqz(out.cols[0].t.children->f[0].name, "element"));
     row_schema nested = {1, out.cols};
     struct ArrowSchema s;
-    assert_int_equal(bridge_export_schema(&nested, &s, &e), FZ_UNSUPPORTED);
-    assert_null(s.release);
+    assert_int_equal(bridge_export_schema(&nested, &s, &e), FZ_OK);
+    assert_string_equal(s.children[0]->format, "+l");
+    assert_string_equal(s.children[0]->children[0]->name, "element");
+    assert_int_equal(s.children[0]->children[0]->flags, 0);
+    struct ArrowSchema moved = *s.children[0]->children[0]; /* a member outlives what it was in */
+    s.children[0]->children[0]->release = NULL;
+    s.release(&s);
+    assert_string_equal(moved.format, "u");
+    moved.release(&moved);
     arena_free(&a);
+}
+
+/* A column "c" of lists of int32 (child: length 6, offset 1: 1, NULL, 3, 4, 5, 6), to be spoiled. */
+typedef struct lists {
+    foreign f;
+    struct ArrowSchema item, *fields[1];
+    struct ArrowArray child, *arrays[1];
+    int32_t offsets[5];
+    int64_t large[5];
+    const void *buffers[2], *child_buffers[2];
+} lists;
+
+static void lists_make(lists *l, const char *format)
+{
+    static const int32_t values[] = {99, 1, 2, 3, 4, 5, 6};
+    static const uint8_t valid[] = {0x7b};
+    bool fixed = format[1] == 'w', large = format[1] == 'L';
+    foreign_make(&l->f, format, 2, fixed ? 1 : 2, l->buffers);
+    memcpy(l->offsets, (int32_t[]){0, 1, 3, 3, 6}, sizeof l->offsets);
+    for (int i = 0; i < 5; i++)
+        l->large[i] = l->offsets[i];
+    l->item = (struct ArrowSchema){.format = "i", .name = "item", .flags = ARROW_FLAG_NULLABLE, .release = release_schema};
+    l->child = (struct ArrowArray){.length = 6, .offset = 1, .null_count = -1, .n_buffers = 2, .buffers = l->child_buffers, .release = release_array};
+    l->child_buffers[0] = valid;
+    l->child_buffers[1] = values;
+    l->buffers[0] = NULL;
+    l->buffers[1] = large ? (const void *)l->large : l->offsets;
+    l->fields[0] = &l->item;
+    l->arrays[0] = &l->child;
+    l->f.col.n_children = l->f.a.n_children = 1;
+    l->f.col.children = l->fields;
+    l->f.a.children = l->arrays;
+    l->f.a.offset = 1;
+}
+
+static void check_nested(const batch *b, const char *const *expect)
+{
+    for (uint32_t i = 0; i < b->nrows; i++) {
+        sbuf t;
+        sbuf_init(&t, NULL);
+        datum d = vec_datum(&b->cols[0], i);
+        datum_text(&d, &t);
+        assert_string_equal(t.p ? t.p : "", expect[i]);
+        sbuf_free(&t);
+    }
+}
+
+static void nested_layouts_are_read(void **state)
+{
+    batch b;
+    lists l;
+    fz_error e = {0};
+    batch_init(&b, NULL);
+    lists_make(&l, "+l");
+    assert_int_equal(foreign_import(&l.f, &b, &e), FZ_OK);
+    check_nested(&b, (const char *[]){"[NULL, 3]", "[]"});
+    lists_make(&l, "+L");
+    assert_int_equal(foreign_import(&l.f, &b, &e), FZ_OK);
+    check_nested(&b, (const char *[]){"[NULL, 3]", "[]"});
+    lists_make(&l, "+w:2");
+    assert_int_equal(foreign_import(&l.f, &b, &e), FZ_OK);
+    check_nested(&b, (const char *[]){"[3, 4]", "[5, 6]"});
+    lists_make(&l, "+l"); /* nulls of the lists */
+    static const uint8_t second[] = {0x02};
+    l.buffers[0] = second;
+    l.f.a.null_count = 1;
+    assert_int_equal(foreign_import(&l.f, &b, &e), FZ_OK);
+    check_nested(&b, (const char *[]){"[NULL, 3]", ""});
+    lists_make(&l, "+l"); /* elements as codes of a dictionary */
+    static const int32_t word_at[] = {0, 1, 3};
+    static const int8_t codes[] = {9, 0, 1, 1, 0, 0, 0};
+    const void *word_buffers[3] = {NULL, word_at, "abb"};
+    struct ArrowSchema words = {.format = "u", .name = "", .release = release_schema};
+    struct ArrowArray dict = {.length = 2, .n_buffers = 3, .buffers = word_buffers, .release = release_array};
+    l.item.format = "c";
+    l.item.dictionary = &words;
+    l.child.dictionary = &dict;
+    l.child_buffers[0] = NULL;
+    l.child_buffers[1] = codes;
+    assert_int_equal(foreign_import(&l.f, &b, &e), FZ_OK);
+    check_nested(&b, (const char *[]){"['bb', 'bb']", "[]"});
+    batch_free(&b);
+}
+
+/* A map column of one row, {1=1, 2=2}, to be spoiled. */
+typedef struct maps {
+    lists l;
+    struct ArrowSchema entries, *parts[2], *top[1];
+    struct ArrowArray entry_rows, *part_rows[2], *top_rows[1];
+    const void *entry_buffers[1];
+} maps;
+
+static void maps_make(maps *m)
+{
+    lists_make(&m->l, "+m");
+    m->l.f.a.length = m->l.f.rows.length = 1;
+    m->l.item.flags = 0;
+    m->l.child_buffers[0] = NULL;
+    m->entries = (struct ArrowSchema){.format = "+s", .name = "entries", .n_children = 2, .children = m->parts, .release = release_schema};
+    m->entry_rows = (struct ArrowArray){.length = 3, .offset = 1, .n_buffers = 1, .buffers = m->entry_buffers, .n_children = 2, .children = m->part_rows, .release = release_array};
+    m->parts[0] = m->parts[1] = &m->l.item;
+    m->part_rows[0] = m->part_rows[1] = &m->l.child;
+    m->entry_buffers[0] = NULL;
+    m->top[0] = &m->entries;
+    m->top_rows[0] = &m->entry_rows;
+    m->l.f.col.children = m->top;
+    m->l.f.a.children = m->top_rows;
+}
+
+static void maps_are_read(void **state)
+{
+    static const uint8_t some[] = {0xfb};
+    batch b;
+    maps m;
+    fz_error e = {0};
+    batch_init(&b, NULL);
+    maps_make(&m);
+    assert_int_equal(foreign_import(&m.l.f, &b, &e), FZ_OK);
+    check_nested(&b, (const char *[]){"{3=3, 4=4}"}); /* three offsets: the column's, the entries', the parts' */
+    batch_free(&b);
+    maps_make(&m);
+    m.entry_rows.null_count = -1;
+    m.entry_buffers[0] = some;
+    refuse(&m.l.f, FZ_DATA, "column entries: Arrow array with a map's entry that is null");
+    maps_make(&m);
+    m.l.child_buffers[0] = (const uint8_t[]){0xf7};
+    refuse(&m.l.f, FZ_DATA, "column entries: Arrow array with a map's key that is null");
+    maps_make(&m);
+    m.entry_rows.length = 2;
+    refuse(&m.l.f, FZ_DATA, "column entries: Arrow array with a length or offset out of range");
+    maps_make(&m);
+    m.entry_rows.n_children = 1;
+    refuse(&m.l.f, FZ_DATA, "column entries: Arrow array with a wrong number of children");
+    maps_make(&m);
+    m.part_rows[1] = NULL;
+    refuse(&m.l.f, FZ_DATA, "column item: no Arrow array");
+}
+
+static void wrong_lists_are_refused(void **state)
+{
+    lists l;
+    lists_make(&l, "+l");
+    l.offsets[1] = -1;
+    refuse(&l.f, FZ_DATA, "column c: Arrow array with a negative offset");
+    lists_make(&l, "+l");
+    l.offsets[2] = 0;
+    refuse(&l.f, FZ_DATA, "column c: Arrow array with offsets that don't ascend");
+    lists_make(&l, "+l");
+    l.offsets[3] = 7;
+    refuse(&l.f, FZ_DATA, "column item: Arrow array with a length or offset out of range");
+    lists_make(&l, "+L");
+    l.large[3] = INT64_MAX;
+    refuse(&l.f, FZ_LIMIT, "column c: more than 4 billion list elements in one array");
+    lists_make(&l, "+l");
+    l.buffers[1] = NULL;
+    refuse(&l.f, FZ_DATA, "column c: Arrow array with a missing buffer");
+    lists_make(&l, "+l");
+    l.f.a.n_children = 0;
+    refuse(&l.f, FZ_DATA, "column c: Arrow array with a wrong number of children");
+    lists_make(&l, "+l");
+    l.child.release = NULL;
+    refuse(&l.f, FZ_DATA, "column item: no Arrow array");
+    lists_make(&l, "+l");
+    l.f.a.offset = INT64_MAX;
+    refuse(&l.f, FZ_DATA, "column c: Arrow array with a length or offset out of range");
+    lists_make(&l, "+l");
+    l.f.a.length = 1;
+    refuse(&l.f, FZ_DATA, "column c: Arrow array with a length or offset out of range");
+    lists_make(&l, "+w:3");
+    refuse(&l.f, FZ_DATA, "column item: Arrow array with a length or offset out of range");
+    lists_make(&l, "+w:2147483647");
+    l.f.a.offset = INT64_MAX / 64;
+    refuse(&l.f, FZ_LIMIT, "column c: more than 4 billion list elements in one array");
+    lists_make(&l, "+w:-1");
+    refuse(&l.f, FZ_UNSUPPORTED, "column c: Arrow format '+w:-1' isn't supported");
+    lists_make(&l, "+vl");
+    refuse(&l.f, FZ_UNSUPPORTED, "column c: Arrow format '+vl' isn't supported");
+    lists_make(&l, "+s");
+    refuse(&l.f, FZ_DATA, "column c: Arrow array with a wrong number of buffers");
 }
 
 int main(void)
@@ -497,7 +689,8 @@ int main(void)
         cmocka_unit_test(what_goes_out_comes_back),    cmocka_unit_test(children_can_be_moved_out),
         cmocka_unit_test(other_layouts_are_converted), cmocka_unit_test(text_layouts_are_converted),
         cmocka_unit_test(dictionaries_are_kept),       cmocka_unit_test(what_is_wrong_is_refused),
-        cmocka_unit_test(schemas_are_checked),
+        cmocka_unit_test(schemas_are_checked),           cmocka_unit_test(nested_layouts_are_read),
+        cmocka_unit_test(maps_are_read),                 cmocka_unit_test(wrong_lists_are_refused),
     };
-    return cmocka_run_group_tests(tests, NULL, NULL);
+    return cmocka_run_group_tests(tests, NULL, types_free);
 }

@@ -7,7 +7,7 @@
 
 #include <cmocka.h>
 
-#include "arrow/vector.h"
+#include "arrow/bridge.h"
 
 #include <stdio.h>
 
@@ -340,6 +340,34 @@ static void booleans_fold(node *x, type t)
         booleans_fold(x->kids[i], t.children->f[t.id == T_STRUCT ? i : t.id == T_LIST ? 0 : i % 2].t);
 }
 
+/* Through the Arrow C data interface and back. */
+static void bridge_check(const batch *b, node **rows, mem *m)
+{
+    arena names;
+    row_schema back;
+    struct ArrowSchema s;
+    struct ArrowArray a;
+    batch dst;
+    fz_error e = {0};
+    column_def col = {.name = STR("c"), .t = b->cols[0].t, .field_id = -1};
+    row_schema schema = {1, &col};
+    arena_init(&names, m);
+    batch_init(&dst, m);
+    assert_int_equal(bridge_export_schema(&schema, &s, NULL), FZ_OK);
+    if (bridge_export_batch(&schema, b, m, &a, &e) != FZ_OK)
+        fail_msg("%s", e.message);
+    assert_int_equal(bridge_import_schema(&s, &names, &back, NULL), FZ_OK);
+    assert_true(type_eq(back.cols[0].t, col.t));
+    if (bridge_import_rows(&s, &back, &a, &dst, &e) != FZ_OK)
+        fail_msg("%s", e.message);
+    assert_int_equal(dst.nrows, b->nsel);
+    for (uint32_t i = 0; i < dst.nrows; i++)
+        row_check(&dst.cols[0], i, rows[b->sel ? b->sel[i] : i]);
+    batch_free(&dst);
+    s.release(&s);
+    arena_free(&names);
+}
+
 static void nested_rows_move(void **state)
 {
     mem m;
@@ -375,6 +403,7 @@ static void nested_rows_move(void **state)
             src.sel = sel;
             src.nsel = nsel;
         }
+        bridge_check(&src, rows, &m);
         assert_int_equal(batch_hold(&dst, &src, NULL), FZ_OK);
         batch_free(&src);
         uint16_t was[200];
