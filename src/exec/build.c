@@ -58,6 +58,8 @@ static fz_status build_breaker(query *q, const plan *in, psink *sink, uint32_t d
     fz_status st = build(q, in, p, depth, err);
     /* Kept also after a failure: query_close releases what it has. */
     fz_status added = pipe_add(q, p, st == FZ_OK ? err : NULL);
+    if (added != FZ_OK)
+        pipeline_free(p);
     return st == FZ_OK ? added : st;
 }
 
@@ -68,7 +70,11 @@ static fz_status build_scan(query *q, const plan *p, pipeline *into, fz_error *e
     uint32_t from = into->nbranches;
     bool filtered;
     TRY(source_scan_new(q, p, &filtered, &src, err));
-    TRY(branch_add(q, into, src, err));
+    fz_status st = branch_add(q, into, src, err);
+    if (st != FZ_OK) {
+        src->ops->close(src);
+        return st;
+    }
     if (filtered)
         return FZ_OK;
     TRY(op_filter_new(q, p->scan.filter, &o, err));

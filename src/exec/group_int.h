@@ -14,7 +14,7 @@
 #include "exec/rows_int.h"
 
 #define GROUP_KEY 8 /* offset of the key tuple in a row */
-#define GROUP_CHUNK_LOG2 9
+#define GROUP_CHUNK_LOG2 8
 
 typedef struct group_table {
     mem *m;

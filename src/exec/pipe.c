@@ -270,7 +270,7 @@ static void pipeline_close(pipeline *p)
     }
 }
 
-static void pipeline_free(pipeline *p)
+void pipeline_free(pipeline *p)
 {
     if (p->lock_made)
         pthread_mutex_destroy(&p->lock);
@@ -349,7 +349,7 @@ static fz_status query_failed(query *q, fz_error *err)
     return st;
 }
 
-fz_status query_next(query *q, batch *out, bool *end, fz_error *err)
+static fz_status next(query *q, batch *out, void **made, bool *end, fz_error *err)
 {
     *end = false;
     if (!q->started) {
@@ -364,10 +364,10 @@ fz_status query_next(query *q, batch *out, bool *end, fz_error *err)
     for (;;) {
         if (job_stopped(&q->j))
             return query_failed(q, err);
-        if (q->out && output_next(q->out, out))
+        if (q->out && output_next(q->out, out, made))
             return FZ_OK;
         if (q->out && output_complete(q->out)) {
-            if (output_next(q->out, out)) /* what came between the two looks */
+            if (output_next(q->out, out, made)) /* what came between the two looks */
                 return FZ_OK;
             if (job_stopped(&q->j))
                 return query_failed(q, err);
@@ -379,6 +379,19 @@ fz_status query_next(query *q, batch *out, bool *end, fz_error *err)
             return error_set(err, FZ_INTERNAL, "a query ended without its result");
         }
     }
+}
+
+fz_status query_next(query *q, batch *out, bool *end, fz_error *err)
+{
+    return next(q, out, NULL, end, err);
+}
+
+fz_status query_next_made(query *q, const query_maker *mk, void **made, fz_error *err)
+{
+    bool end;
+    *made = NULL;
+    q->maker = mk;
+    return next(q, NULL, made, &end, err);
 }
 
 void query_close(query *q)

@@ -115,11 +115,14 @@ struct query {
     psink *out;           /* of the last pipeline */
     batch current;
     bool has_current;
+    const query_maker *maker; /* or NULL; set before the first worker starts */
     fz_error failed;      /* of the last query_next */
 };
 
 /* ---- pipe.c ---- */
 fz_status worker_push(worker *w, uint32_t next, const batch *b, fz_error *err);
+/* Closes sources, operators and the sink. */
+void pipeline_free(pipeline *p);
 /* Whether the workers gather before this branch. */
 static inline bool branch_gathers(const pipeline *p, uint32_t at)
 {
@@ -153,7 +156,7 @@ fz_status join_new(query *q, const plan *p, bool build_left, psink **sink, op **
 /* sink NULL: batches are kept for output_next. limit -1: all. */
 fz_status output_new(query *q, sink *to, int64_t limit, int64_t offset, psink **out, fz_error *err);
 /* Moves the next ready batch to `out` (initialised); false: none. */
-bool output_next(psink *s, batch *out);
+bool output_next(psink *s, batch *out, void **made); /* one of the two is NULL */
 bool output_ready(void *s);
 bool output_complete(const psink *s); /* nothing will follow what is ready */
 bool output_ended(const psink *s);    /* … and the workers have ended */

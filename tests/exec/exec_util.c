@@ -253,7 +253,9 @@ static void encode(batch *b, vec *v, mem_table *t, uint32_t col, const int64_t *
         v->valid = NULL;
 }
 
-static fz_status mem_next(scan *s, void *local, task *waiter, batch *out, source_result *res, fz_error *err)
+_Thread_local bool table_reads;
+
+static fz_status table_next(scan *s, void *local, task *waiter, batch *out, source_result *res, fz_error *err)
 {
     mem_scan *m = (mem_scan *)s;
     mem_table *t = m->t;
@@ -307,6 +309,14 @@ static fz_status mem_next(scan *s, void *local, task *waiter, batch *out, source
     *res = SOURCE_BATCH;
     return FZ_OK;
 }
+static fz_status mem_next(scan *s, void *local, task *waiter, batch *out, source_result *res, fz_error *err)
+{
+    table_reads = true;
+    fz_status st = table_next(s, local, waiter, out, res, err);
+    table_reads = false;
+    return st;
+}
+
 static fz_status mem_local_open(scan *s, void **local, fz_error *err)
 {
     *local = calloc(1, sizeof(mem_local));

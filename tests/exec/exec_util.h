@@ -51,6 +51,8 @@ typedef struct mem_table {
     _Atomic int open_scans;
     _Atomic int64_t delivered;
 } mem_table;
+/* Set while a table makes a batch, which mustn't fail: an allocator that fails lets that pass. */
+extern _Thread_local bool table_reads;
 mem_table *mem_table_new(uint32_t ncols, const type *types, uint32_t nrows);
 #define CELL(t, r, c) ((t)->cells[(size_t)(r) * (t)->ncols + (c)])
 
