@@ -83,6 +83,9 @@ void column_open(column_writer *c, const file_leaf *l, const pq_schema_element *
     if (rows > BATCH_ROWS)
         rows -= rows % BATCH_ROWS;
     c->page_rows = rows < 1 ? 1 : rows > 1 << 22 ? 1 << 22 : (uint32_t)rows;
+    for (uint32_t i = 0; i < o->n_leaves; i++)
+        if (str_eq(o->leaves[i].name, l->name))
+            c->want = &o->leaves[i];
     c->page_entries = fit < 1 ? 1 : fit > 1 << 22 ? 1 << 22 : (uint32_t)fit;
 }
 
@@ -102,6 +105,7 @@ void chunk_free(chunk *k, mem *m)
     blobs_free(k->dict, m);
     blobs_free(k->first, m);
     mem_free(m, k->pages, k->cap_pages * sizeof *k->pages);
+    mem_free(m, k->bloom, k->bloom_cap);
     bounds_free(&k->b, m);
     sbuf_free(&k->column_index);
     arena_free(&k->a);
@@ -128,7 +132,7 @@ static fz_status chunk_begin(column_writer *c, fz_error *err)
     arena_init(&k->a, c->m);
     sbuf_init(&k->column_index, c->m);
     k->meta = (pq_column_chunk){.type = c->physical, .dictionary_page_offset = -1, .offset_index_offset = -1,
-                                .column_index_offset = -1};
+                                .column_index_offset = -1, .bloom_offset = -1};
     c->ch = k;
     c->sampling = !c->plan.known;
     c->dict_on = c->sampling ? c->bytes : c->plan.dict;
@@ -342,6 +346,7 @@ static fz_status page_of_lanes(column_writer *c, column_scratch *s, const page_s
         TRY(lanes_by_dict(c, s, lanes, n, &note->b, at, &size, &done, err));
     if (done)
         return add_page(c, s, size, PQ_ENC_RLE_DICTIONARY, note, err);
+    TRY(bloom_add_lanes(c, lanes, seen, err));
     TRY(stage_spread(c, err));
     TRY(encode_lanes(c, s, g->lanes + x->value, n, c->plan.plain, at, &size, err));
     return add_page(c, s, size, c->plan.plain, note, err);
@@ -445,6 +450,7 @@ static fz_status plain_pages(column_writer *c, column_scratch *s, fz_error *err)
                 continue;
             size_t off = at + head;
             uint32_t len = stage_plain_len(c, off);
+            TRY(bloom_add_bytes(c, g->plain + off, len, err));
             if (x.values == 0 || bytes_cmp(c->kind, g->plain + off, len, g->plain + lo, stage_plain_len(c, lo)) < 0)
                 lo = off;
             if (x.values == 0 || bytes_cmp(c->kind, g->plain + off, len, g->plain + hi, stage_plain_len(c, hi)) > 0)
@@ -626,6 +632,8 @@ static fz_status chunk_statistics(column_writer *c, fz_error *err)
 {
     chunk *k = c->ch;
     pq_statistics *st = &k->meta.stats;
+    if (c->want && c->want->no_stats)
+        return FZ_OK;
     st->has_null_count = true;
     st->null_count = k->nulls;
     st->has_nan_count = c->kind == BOUND_FLOAT;
@@ -693,6 +701,8 @@ static fz_status chunk_column_index(column_writer *c, fz_error *err)
 {
     chunk *k = c->ch;
     uint32_t n = k->n_pages;
+    if (c->want && c->want->no_stats)
+        return FZ_OK;
     for (uint32_t i = 0; i < n; i++)
         if (k->pages[i].nan_only)
             return FZ_OK; /* such a page has no bounds and isn't a null page: no index then */
@@ -765,6 +775,7 @@ fz_status column_end_chunk(column_writer *c, column_scratch *s, chunk **out, fz_
     TRY(stage_flush(c, s, true, err));
     chunk *k = c->ch;
     TRY(dict_page(c, s, err));
+    TRY(bloom_finish(c, err));
     k->meta.num_values = k->values;
     k->meta.codec = c->plan.codec;
     TRY(chunk_statistics(c, err));

@@ -159,6 +159,8 @@ typedef struct chunk {
     int64_t nulls, nans, values;
     bool nan_page;        /* a page of nothing but NaN: there can be no column index */
     uint32_t dict_pages;
+    uint8_t *bloom;       /* bits; NULL: no Bloom filter */
+    size_t bloom_n, bloom_cap;
     sbuf column_index;    /* serialised; empty: none */
     arena a;
 } chunk;
@@ -238,6 +240,7 @@ typedef struct column_writer {
     const pq_write_options *o;
     mem *m;
     const file_leaf *leaf;
+    const pq_leaf_options *want; /* NULL: nothing in particular */
     str name;
     type t;
     phys ph;
@@ -315,6 +318,12 @@ fz_status encode_levels(column_writer *c, column_scratch *s, uint32_t from, uint
 fz_status body_room(column_scratch *s, mem *m, size_t keep, size_t want, fz_error *err);
 unsigned code_width(uint32_t n_entries, bool whole_bytes);
 codec_id codec_of(pq_codec c);
+
+/* column_bloom.c: values of the chunk that aren't in its dictionary; the filter, made as small as it may be. */
+#define BLOOM_FPP 0.01
+fz_status bloom_add_lanes(column_writer *c, const uint64_t *lanes, size_t n, fz_error *err);
+fz_status bloom_add_bytes(column_writer *c, const uint8_t *p, size_t n, fz_error *err);
+fz_status bloom_finish(column_writer *c, fz_error *err);
 
 /* column_plan.c: decides from the stage's contents; `whole`: they are all the chunk will have. */
 uint32_t dict_max(const column_writer *c); /* entries of a dictionary at most */

@@ -99,10 +99,15 @@ typedef struct pq_column_chunk {
     pq_encoding_stat encoding_stats[4];
 } pq_column_chunk;
 
+/* Writing only. */
+typedef struct pq_sorting_column { int32_t leaf; bool descending, nulls_first; } pq_sorting_column;
+
 typedef struct pq_row_group {
     int64_t num_rows, total_byte_size, first_row; /* first_row: sum of the groups before */
     int64_t file_offset, total_compressed_size;   /* file_offset: of the first page */
     pq_column_chunk *columns;                     /* one per leaf */
+    const pq_sorting_column *sorting;             /* writing only */
+    uint32_t n_sorting;
 } pq_row_group;
 
 typedef struct pq_file_meta {
@@ -157,6 +162,8 @@ fz_status pq_read_offset_index(const uint8_t *data, size_t n, arena *a, pq_offse
 fz_status pq_read_column_index(const uint8_t *data, size_t n, arena *a, pq_column_index *out, fz_error *err);
 
 void pq_write_footer(sbuf *out, const pq_file_meta *m);
+/* The header in front of a Bloom filter's bits. */
+void pq_write_bloom_header(sbuf *out, int32_t bytes);
 void pq_write_page_header(sbuf *out, const pq_page_header *h);
 void pq_write_offset_index(sbuf *out, const pq_offset_index *x);
 void pq_write_column_index(sbuf *out, const pq_column_index *x);

@@ -217,6 +217,10 @@ static void put_chunk(thrift_out *t, const pq_column_chunk *c, str name)
             end(t);
         }
     }
+    if (c->bloom_length) {
+        put_i64(t, 14, c->bloom_offset);
+        put_i32(t, 15, c->bloom_length);
+    }
     end(t);
     if (c->offset_index_offset >= 0) {
         put_i64(t, 4, c->offset_index_offset);
@@ -238,6 +242,16 @@ static void put_row_group(thrift_out *t, const pq_file_meta *m, uint32_t rg)
         put_chunk(t, &g->columns[i], m->schema[m->leaf_element[i]].name);
     put_i64(t, 2, g->total_byte_size);
     put_i64(t, 3, g->num_rows);
+    if (g->n_sorting) {
+        put_list(t, 4, W_STRUCT, g->n_sorting);
+        for (uint32_t i = 0; i < g->n_sorting; i++) {
+            begin(t);
+            put_i32(t, 1, g->sorting[i].leaf);
+            put_bool(t, 2, g->sorting[i].descending);
+            put_bool(t, 3, g->sorting[i].nulls_first);
+            end(t);
+        }
+    }
     put_i64(t, 5, g->file_offset);
     put_i64(t, 6, g->total_compressed_size);
     if (rg <= INT16_MAX) {
@@ -279,6 +293,20 @@ void pq_write_footer(sbuf *out, const pq_file_meta *m)
 }
 
 /* ---- pages and indexes ---- */
+
+/* numBytes, then three unions, each with its only member: split blocks, xxHash, uncompressed. */
+void pq_write_bloom_header(sbuf *out, int32_t bytes)
+{
+    thrift_out t = {.b = out};
+    begin(&t);
+    put_i32(&t, 1, bytes);
+    for (int id = 2; id <= 4; id++) {
+        begin_field(&t, id);
+        put_empty(&t, 1);
+        end(&t);
+    }
+    end(&t);
+}
 
 void pq_write_page_header(sbuf *out, const pq_page_header *h)
 {

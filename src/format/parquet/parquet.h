@@ -109,6 +109,21 @@ uint64_t pq_cursor_bytes(const pq_cursor *c);
  * before 2.0 and older Java don't read it. "All" also lets the writer choose LZ4_RAW, and shared prefixes of fixed bytes. */
 typedef enum pq_split { PQ_SPLIT_NONE, PQ_SPLIT_FLOATS, PQ_SPLIT_ALL } pq_split;
 
+/* What is asked for one leaf, by its name: a.b, l.element, m.key. Names that no leaf has mean nothing. */
+typedef struct pq_leaf_options {
+    str name;
+    bool bloom;                /* a Bloom filter per chunk; not of booleans */
+    double bloom_fpp;          /* chance of a false "maybe", 0 < fpp < 1; 0: 0.01 */
+    int64_t bloom_ndv;         /* distinct values expected per row group; 0: not known */
+    bool no_stats;             /* neither statistics nor a column index */
+} pq_leaf_options;
+
+/* A key that rows are ordered by, within a row group. */
+typedef struct pq_sort_key {
+    int32_t field_id;          /* of a leaf that isn't within a list or map */
+    bool descending, nulls_first;
+} pq_sort_key;
+
 typedef struct pq_write_options {
     int64_t row_group_bytes;   /* write.parquet.row-group-size-bytes, 128 MiB: of the encoded size */
     int64_t row_group_rows;    /* write.parquet.row-group-limit, 1,048,576 */
@@ -119,6 +134,11 @@ typedef struct pq_write_options {
     int codec_level;           /* 0: default */
     int bounds_truncate;       /* longest bound kept for text in column index and statistics, 64 */
     int page_version;          /* write.parquet.page-version: 1 or 2; 1 */
+    int64_t bloom_max_bytes;   /* write.parquet.bloom-filter-max-bytes, 1 MiB */
+    const pq_leaf_options *leaves; /* both lists must live until the writer is finished or aborted */
+    uint32_t n_leaves;
+    const pq_sort_key *sorted; /* order of the rows that are appended: sorting_columns of row groups */
+    uint32_t n_sorted;
     int split;                 /* pq_split: where BYTE_STREAM_SPLIT may be used; floats */
 } pq_write_options;
 void pq_write_options_default(pq_write_options *o);

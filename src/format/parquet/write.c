@@ -86,6 +86,8 @@ struct pq_writer {
     file_schema schema;
     struct pq_kv *kv;
     uint32_t n_kv;
+    pq_sorting_column *sorting;
+    uint32_t n_sorting;
     column_state *cols;   /* one per leaf */
 
     pthread_mutex_t lock;
@@ -110,7 +112,8 @@ void pq_write_options_default(pq_write_options *o)
 {
     *o = (pq_write_options){.row_group_bytes = 128 << 20, .row_group_rows = 1048576, .page_bytes = 1 << 20,
                             .page_rows = 20000, .dict_bytes = 2 << 20, .codec = -1, .codec_level = 0,
-                            .bounds_truncate = 64, .page_version = 1, .split = PQ_SPLIT_FLOATS};
+                            .bounds_truncate = 64, .page_version = 1, .split = PQ_SPLIT_FLOATS,
+                            .bloom_max_bytes = 1 << 20};
 }
 
 /* ---- small things ---- */
@@ -193,6 +196,21 @@ static fz_status keep_chunk(pq_writer *w, chunk *k, pq_column_chunk *meta, writt
     return out->index.p ? FZ_OK : error_nomem(err);
 }
 
+/* Behind the row group, so that filters needn't be held until the file ends. */
+static fz_status write_bloom(pq_writer *w, const chunk *k, pq_column_chunk *meta, fz_error *err)
+{
+    sbuf b;
+    if (!k->bloom)
+        return FZ_OK;
+    sbuf_init(&b, w->m);
+    pq_write_bloom_header(&b, (int32_t)k->bloom_n);
+    meta->bloom_offset = (int64_t)w->io->pos;
+    meta->bloom_length = (int32_t)(b.n + k->bloom_n);
+    fz_status st = b.failed ? error_nomem(err) : io_write(w->io, b.p, b.n, err);
+    sbuf_free(&b);
+    return st ? st : io_write(w->io, k->bloom, k->bloom_n, err);
+}
+
 static fz_status write_group(pq_writer *w, row_group *g, fz_error *err)
 {
     if (w->n_groups == w->cap_groups) {
@@ -217,9 +235,16 @@ static fz_status write_group(pq_writer *w, row_group *g, fz_error *err)
         TRY(keep_chunk(w, k, &out->meta.columns[i], &out->chunks[i], err));
         out->meta.total_byte_size += k->meta.total_uncompressed_size;
         out->meta.total_compressed_size += k->meta.total_compressed_size;
-        chunk_free(k, w->m);
-        g->chunks[i] = NULL;
+        if (!k->bloom) {
+            chunk_free(k, w->m);
+            g->chunks[i] = NULL;
+        }
     }
+    for (uint32_t i = 0; i < w->schema.n_leaves; i++)
+        if (g->chunks[i])
+            TRY(write_bloom(w, g->chunks[i], &out->meta.columns[i], err));
+    out->meta.sorting = w->sorting;
+    out->meta.n_sorting = w->n_sorting;
     w->rows += g->rows;
     w->n_groups++;
     return FZ_OK;
@@ -463,10 +488,36 @@ static fz_status check_options(const pq_write_options *o, fz_error *err)
     if (o->row_group_bytes < 1 || o->row_group_rows < 1 || o->page_bytes < 1 || o->page_rows < 1 ||
         o->dict_bytes < 0 || o->bounds_truncate < 1)
         return error_set(err, FZ_INVALID, "a size or limit for writing Parquet is not positive");
+    if (o->bloom_max_bytes < 1)
+        return error_set(err, FZ_INVALID, "the largest size of a Bloom filter is not positive");
+    for (uint32_t i = 0; i < o->n_leaves; i++)
+        if (!(o->leaves[i].bloom_fpp >= 0 && o->leaves[i].bloom_fpp < 1))
+            return error_set(err, FZ_INVALID, "the chance of a Bloom filter's false answer is not between 0 and 1");
+    int least, most, level = o->codec_level;
+    codec_id codec = o->codec < 0 ? CODEC_ZSTD : o->codec <= PQ_LZ4_RAW && o->codec != PQ_LZO ? codec_of((pq_codec)o->codec) : CODEC_NONE;
+    if (level && codec_levels(codec, &least, &most) && (level < least || level > most))
+        return error_set(err, FZ_INVALID, "compression level %d: %s has levels %d to %d", level, codec_name(codec), least, most);
     if (o->page_version != 1 && o->page_version != 2)
         return error_set(err, FZ_INVALID, "Parquet data pages have version 1 or 2, not %d", o->page_version);
     if (o->codec < -1 || o->codec > PQ_LZ4_RAW || o->codec == PQ_LZO)
         return error_set(err, FZ_UNSUPPORTED, "Parquet compression codec %d can't be written", o->codec);
+    return FZ_OK;
+}
+
+/* Keys up to the first that no column has: what follows it orders nothing by itself. */
+static fz_status find_sorting(pq_writer *w, fz_error *err)
+{
+    if (!(w->sorting = ARENA_ARRAY(&w->a, pq_sorting_column, w->o.n_sorted)))
+        return error_nomem(err);
+    for (uint32_t k = 0; k < w->o.n_sorted; k++) {
+        const pq_sort_key *key = &w->o.sorted[k];
+        uint32_t i = 0;
+        while (i < w->schema.n_leaves && (w->schema.leaves[i].field_id != key->field_id || w->schema.leaves[i].max_rep))
+            i++;
+        if (i == w->schema.n_leaves)
+            break;
+        w->sorting[w->n_sorting++] = (pq_sorting_column){(int32_t)i, key->descending, key->nulls_first};
+    }
     return FZ_OK;
 }
 
@@ -519,6 +570,7 @@ fz_status pq_writer_open(io_writer *io, const row_schema *schema, const pq_write
     pthread_cond_init(&w->change, NULL);
     w->io = io;
     TRY_GOTO(copy_schema(w, schema, kv, n_kv, err));
+    TRY_GOTO(find_sorting(w, err));
     if (!(w->cols = mem_zalloc(m, w->schema.n_leaves * sizeof *w->cols))) {
         st = error_nomem(err);
         goto out;
