@@ -162,7 +162,8 @@ static void put(vec *v, uint32_t i, const datum *d)
     case PHYS_F32: ((float *)v->data)[i] = d->f32; break;
     case PHYS_F64: ((double *)v->data)[i] = d->f64; break;
     case PHYS_STR: ((strview *)v->data)[i] = strview_make(d->s.p, (uint32_t)d->s.n); break;
-    case PHYS_NONE: break;
+    case PHYS_NONE:
+    case PHYS_NESTED: break;
     }
 }
 
