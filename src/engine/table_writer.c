@@ -12,6 +12,7 @@
 #include "exec/spill.h"
 #include "format/parquet/parquet.h"
 #include "iceberg/manifest/metrics.h"
+#include "iceberg/manifest/write_options.h"
 #include "iceberg/transform/transform.h"
 #include "iceberg/update/layout.h"
 
@@ -38,6 +39,7 @@ struct table_writer {
     pq_write_options o;
     int64_t target_size;
     int32_t sort_order_id;
+    uint32_t n_sort_keys;        /* of the table's order that a file can name */
     struct pq_kv kv[1];
     sbuf schema_json;
     char uuid[UUID_TEXT];
@@ -68,7 +70,7 @@ static fz_status add_file(table_writer *w, part *p, const pq_write_result *res, 
         w->files = f;
         w->cap_files = cap;
     }
-    TRY(ib_data_file_from_parquet(w->md, w->schema, w->spec, p->values, p->path, res, w->sort_order_id,
+    TRY(ib_data_file_from_parquet(w->md, w->spec, p->values, p->path, res, w->sort_order_id,
                                   &w->a, &w->files[w->n_files], err));
     w->n_files++;
     w->n_rows += res->rows;
@@ -363,29 +365,10 @@ static const sink_ops table_writer_sink_ops = {consume};
 static fz_status read_options(table_writer *w, fz_error *err)
 {
     const ib_props *p = &w->md->properties;
-    pq_write_options *o = &w->o;
-    pq_write_options_default(o);
-    TRY(ib_prop_i64(p, "write.parquet.row-group-size-bytes", o->row_group_bytes, &o->row_group_bytes, err));
-    TRY(ib_prop_i64(p, "write.parquet.row-group-limit", o->row_group_rows, &o->row_group_rows, err));
-    TRY(ib_prop_i64(p, "write.parquet.page-size-bytes", o->page_bytes, &o->page_bytes, err));
-    TRY(ib_prop_i64(p, "write.parquet.page-row-limit", o->page_rows, &o->page_rows, err));
-    TRY(ib_prop_i64(p, "write.parquet.dict-size-bytes", o->dict_bytes, &o->dict_bytes, err));
-    int64_t level;
-    TRY(ib_prop_i64(p, "write.parquet.compression-level", 0, &level, err));
-    o->codec_level = (int)level;
+    TRY(ib_parquet_options(w->md, ib_order_by_id(w->md, w->md->default_sort_order_id), &w->a, &w->o, err));
+    w->n_sort_keys = w->o.n_sorted;
+    w->o.n_sorted = 0; /* until table_writer_sorted */
     TRY(ib_prop_i64(p, "write.target-file-size-bytes", 512 << 20, &w->target_size, err));
-    static const struct { const char *name; int codec; } codecs[] = {
-        {"zstd", PQ_ZSTD}, {"snappy", PQ_SNAPPY}, {"gzip", PQ_GZIP}, {"uncompressed", PQ_UNCOMPRESSED}, {"none", PQ_UNCOMPRESSED},
-    };
-    str codec = ib_prop(p, "write.parquet.compression-codec");
-    bool known = codec.n == 0;
-    for (size_t i = 0; i < sizeof codecs / sizeof codecs[0]; i++)
-        if (str_ieq(codec, str_of(codecs[i].name))) {
-            o->codec = codecs[i].codec;
-            known = true;
-        }
-    if (!known)
-        return error_set(err, FZ_UNSUPPORTED, "write.parquet.compression-codec \"" STR_FMT "\" isn't supported", STR_ARG(codec));
     str format = ib_prop(p, "write.format.default");
     if (format.n && !str_ieq(format, STR("parquet")))
         return error_set(err, FZ_UNSUPPORTED, "write.format.default \"" STR_FMT "\" isn't supported", STR_ARG(format));
@@ -450,6 +433,7 @@ out:
 void table_writer_sorted(table_writer *w, int32_t order_id)
 {
     w->sort_order_id = order_id;
+    w->o.n_sorted = order_id == w->md->default_sort_order_id ? w->n_sort_keys : 0;
 }
 
 sink *table_writer_sink(table_writer *w)

@@ -309,13 +309,13 @@ static void metrics(void **state)
     OK(ib_metadata_new(STR("file:///t"), &schema, NULL, NULL, &props, NULL, &md, err));
     pq_column_metrics cols[3];
     for (int i = 0; i < 3; i++)
-        cols[i] = (pq_column_metrics){.field_id = 3 - i, .size_bytes = 50, .value_count = 9, .null_count = 2, .nan_count = -1,
+        cols[i] = (pq_column_metrics){.field_id = 3 - i, .column = 2u - (uint32_t)i, .path = {"abc" + 2 - i, 1}, .size_bytes = 50, .value_count = 9, .null_count = 2, .nan_count = -1,
                                       .has_bounds = true, .min = {.t = TYPE(T_STRING), .s = STR("abcdefghijklmnopqrstuvwxyz")},
                                       .max = {.t = TYPE(T_STRING), .s = STR("bcdefghijklmnopqrstuvwxyz")}};
     int64_t splits[] = {4, 100};
     pq_write_result r = {.file_size = 777, .rows = 9, .ncols = 3, .cols = cols, .n_splits = 2, .split_offsets = splits};
     ib_data_file d;
-    OK(ib_data_file_from_parquet(md, ib_current_schema(md), ib_spec_by_id(md, 0), NULL, "file:///x", &r, 0, &mem_, &d, err));
+    OK(ib_data_file_from_parquet(md, ib_spec_by_id(md, 0), NULL, "file:///x", &r, 0, &mem_, &d, err));
     assert_int_equal(d.record_count, 9);
     assert_int_equal(d.file_size_bytes, 777);
     assert_int_equal(d.split_offsets[1], 100);
@@ -330,7 +330,7 @@ static void metrics(void **state)
     const ib_kv wrong[] = {{STR("write.metadata.metrics.default"), STR("some")}};
     props = (ib_props){1, wrong};
     OK(ib_metadata_new(STR("file:///t"), &schema, NULL, NULL, &props, NULL, &md, err));
-    assert_int_equal(ib_data_file_from_parquet(md, ib_current_schema(md), ib_spec_by_id(md, 0), NULL, "file:///x", &r, 0, &mem_, &d, NULL),
+    assert_int_equal(ib_data_file_from_parquet(md, ib_spec_by_id(md, 0), NULL, "file:///x", &r, 0, &mem_, &d, NULL),
                      FZ_INVALID);
     ib_metadata_unref(md);
 }

@@ -140,24 +140,40 @@ static fz_status parse_mode(str text, metrics_mode *out, fz_error *err)
     return FZ_OK;
 }
 
-static fz_status mode_of(const ib_metadata *md, const ib_schema *schema, int32_t field_id, uint32_t position,
-                         metrics_mode *out, fz_error *err)
+static bool keeps_order(ib_transform_kind k)
+{
+    return k == IB_IDENTITY || k == IB_TRUNCATE || k == IB_YEAR || k == IB_MONTH || k == IB_DAY || k == IB_HOUR;
+}
+
+/* Columns that a table is sorted by have bounds unless they are asked not to: files differ in them. */
+static bool sorted_by(const ib_metadata *md, int32_t field_id)
+{
+    const ib_sort_order *o = ib_order_by_id(md, md->default_sort_order_id);
+    for (uint32_t i = 0; o && i < o->n; i++)
+        if (o->fields[i].source_id == field_id && keeps_order(o->fields[i].transform.kind))
+            return true;
+    return false;
+}
+
+/* By the leaf's whole name; top-level columns are what is counted for the default. */
+static fz_status mode_of(const ib_metadata *md, const pq_column_metrics *c, metrics_mode *out, fz_error *err)
 {
     static const char PREFIX[] = "write.metadata.metrics.column.";
-    const type_field *f = ib_field_by_id(schema, field_id);
-    for (uint32_t i = 0; f && i < md->properties.n; i++) {
+    for (uint32_t i = 0; i < md->properties.n; i++) {
         str k = md->properties.kv[i].key;
-        if (str_starts(k, STR(PREFIX)) &&
-            str_eq((str){k.p + sizeof PREFIX - 1, k.n - (sizeof PREFIX - 1)}, f->name))
+        if (str_starts(k, STR(PREFIX)) && str_eq((str){k.p + sizeof PREFIX - 1, k.n - (sizeof PREFIX - 1)}, c->path))
             return parse_mode(md->properties.kv[i].value, out, err);
     }
     str def = ib_prop(&md->properties, "write.metadata.metrics.default");
-    if (def.p)
-        return parse_mode(def, out, err);
     int64_t max;
-    TRY(ib_prop_i64(&md->properties, "write.metadata.metrics.max-inferred-column-defaults", DEFAULT_MAX_COLUMNS, &max,
-                    err));
-    *out = position < max ? (metrics_mode){MODE_TRUNCATE, DEFAULT_TRUNCATE} : (metrics_mode){MODE_NONE, 0};
+    if (def.p) {
+        TRY(parse_mode(def, out, err));
+    } else {
+        TRY(ib_prop_i64(&md->properties, "write.metadata.metrics.max-inferred-column-defaults", DEFAULT_MAX_COLUMNS, &max, err));
+        *out = c->column < max ? (metrics_mode){MODE_TRUNCATE, DEFAULT_TRUNCATE} : (metrics_mode){MODE_NONE, 0};
+    }
+    if ((out->kind == MODE_NONE || out->kind == MODE_COUNTS) && sorted_by(md, c->field_id))
+        *out = (metrics_mode){MODE_TRUNCATE, DEFAULT_TRUNCATE};
     return FZ_OK;
 }
 
@@ -183,11 +199,12 @@ static fz_status set_bounds(const pq_column_metrics *c, metrics_mode mode, arena
     return FZ_OK;
 }
 
+/* Of fields within lists and maps the size alone: their entries in a file aren't values of the table's rows. */
 static fz_status set_stats(const pq_column_metrics *c, metrics_mode mode, arena *a, ib_column_stats *s, fz_error *err)
 {
     *s = (ib_column_stats){.field_id = c->field_id, .size_bytes = c->size_bytes, .value_count = -1, .null_count = -1,
                            .nan_count = -1};
-    if (mode.kind == MODE_NONE)
+    if (c->repeated)
         return FZ_OK;
     s->value_count = c->value_count;
     s->null_count = c->null_count;
@@ -217,7 +234,7 @@ static fz_status copy_partition(const ib_partition_spec *spec, const datum *part
     return FZ_OK;
 }
 
-fz_status ib_data_file_from_parquet(const ib_metadata *md, const ib_schema *schema, const ib_partition_spec *spec,
+fz_status ib_data_file_from_parquet(const ib_metadata *md, const ib_partition_spec *spec,
                                     const datum *partition, const char *location, const pq_write_result *res,
                                     int32_t sort_order_id, arena *a, ib_data_file *out, fz_error *err)
 {
@@ -237,7 +254,9 @@ fz_status ib_data_file_from_parquet(const ib_metadata *md, const ib_schema *sche
         metrics_mode mode;
         if (res->cols[i].field_id < 0)
             continue;
-        TRY(mode_of(md, schema, res->cols[i].field_id, i, &mode, err));
+        TRY(mode_of(md, &res->cols[i], &mode, err));
+        if (mode.kind == MODE_NONE)
+            continue;
         TRY(set_stats(&res->cols[i], mode, a, &out->stats[out->n_stats++], err));
     }
     qsort(out->stats, out->n_stats, sizeof *out->stats, by_field);

@@ -2,7 +2,9 @@
  * metrics.h: from what the Parquet writer reports to the statistics of an ib_data_file, as the table's
  * properties ask: write.metadata.metrics.default and write.metadata.metrics.column.<name>, each
  * none, counts, truncate(n) or full; unset means truncate(16), for the first
- * write.metadata.metrics.max-inferred-column-defaults (100) columns.
+ * write.metadata.metrics.max-inferred-column-defaults (100) columns and for what the table is sorted by. Names of nested
+ * fields are their whole path: a.b, l.element, m.key. As in Iceberg's own writer a field within a list or map has a size and
+ * nothing else.
  */
 #ifndef ICEBERG_METRICS_H
 #define ICEBERG_METRICS_H
@@ -11,7 +13,7 @@
 #include "iceberg/manifest/manifest.h"
 
 /* Fills `out` (zeroed here; everything copied to the arena). `partition` has a value for each field of the spec. */
-fz_status ib_data_file_from_parquet(const ib_metadata *md, const ib_schema *schema, const ib_partition_spec *spec,
+fz_status ib_data_file_from_parquet(const ib_metadata *md, const ib_partition_spec *spec,
                                     const datum *partition, const char *location, const pq_write_result *res,
                                     int32_t sort_order_id, arena *a, ib_data_file *out, fz_error *err);
 
