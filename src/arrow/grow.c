@@ -4,6 +4,7 @@
 #define VALUES_MAX (1u << 26) /* of one column in one batch */
 #define HINT_MIN 64
 #define HINT_MAX (1u << 18) /* one odd batch doesn't make all later ones large */
+#define BYTES_CHUNK (64u << 10)
 #define ALIGN64(n) (((size_t)(n) + 63) & ~(size_t)63)
 
 static bool is_list(const grow_col *c) { return c->t.id == T_LIST || c->t.id == T_MAP; }
@@ -84,9 +85,11 @@ static size_t data_bytes(const grow_col *c, uint32_t cap)
 
 static size_t valid_bytes(uint32_t cap) { return ALIGN64(BITMAP_WORDS(cap) * 8); }
 
-fz_status grow_begin(grow *g, uint32_t rows, fz_error *err)
+fz_status grow_begin(grow *g, uint32_t rows, batch *out, fz_error *err)
 {
     drop(g);
+    g->out = out;
+    g->bytes = NULL;
     size_t total = 0;
     for (uint32_t i = 0; i < g->n; i++) {
         grow_col *c = &g->cols[i], *p = c->parent == UINT32_MAX ? NULL : &g->cols[c->parent];
@@ -200,8 +203,27 @@ void grow_cut(grow *g, uint32_t col, uint32_t n)
     }
 }
 
-fz_status grow_emit(grow *g, uint32_t rows, batch *out, fz_error *err)
+char *grow_bytes(grow *g, size_t n)
 {
+    if (!g->bytes || n > g->bytes->cap - g->bytes_at) {
+        buf *b = blockpool_get(g->pool, n > BYTES_CHUNK ? n : BYTES_CHUNK);
+        if (!b)
+            return NULL;
+        fz_status st = batch_keep(g->out, b, NULL);
+        buf_unref(b); /* the batch's reference stays */
+        if (st)
+            return NULL;
+        g->bytes = b;
+        g->bytes_at = 0;
+    }
+    char *p = (char *)g->bytes->data + g->bytes_at;
+    g->bytes_at += n;
+    return p;
+}
+
+fz_status grow_emit(grow *g, uint32_t rows, fz_error *err)
+{
+    batch *out = g->out;
     TRY(batch_columns(out, g->ntop, err));
     vec **at = arena_array(&out->mem, sizeof *at, g->n);
     if (!at)

@@ -15,7 +15,8 @@
  * no check. For values of a list or map call grow_room for each member first.
  *
  * Memory. One block per batch, sized by what the batches before needed; what outgrows it gets a block of its own. The batch
- * that grow_emit makes is stable: it holds these blocks. Bytes of texts are the caller's: he adds their buffers to the batch.
+ * that grow_emit makes is stable: it holds these blocks. Bytes of texts lie in buffers that the caller adds to the batch, or
+ * come from grow_bytes.
  */
 #ifndef ARROW_GROW_H
 #define ARROW_GROW_H
@@ -44,6 +45,9 @@ typedef struct grow {
     grow_col *cols;
     uint32_t *top;         /* index of each column in cols */
     buf *slab;
+    batch *out;            /* since grow_begin */
+    buf *bytes;            /* that grow_bytes gives from; the batch's */
+    size_t bytes_at;
 } grow;
 
 /* types: n columns; they outlive g and its batches. The pool is borrowed. */
@@ -51,8 +55,11 @@ fz_status grow_init(grow *g, uint32_t n, const type *types, blockpool *pool, mem
 void grow_free(grow *g);
 /* The column's member with that ordinal. */
 uint32_t grow_member(const grow *g, uint32_t col, uint32_t ord);
-/* Columns start anew, with room for `rows` rows. */
-fz_status grow_begin(grow *g, uint32_t rows, fz_error *err);
+/* Columns start anew, with room for `rows` rows, for the batch `out`, which was reset and may be given buffers meanwhile. */
+fz_status grow_begin(grow *g, uint32_t rows, batch *out, fz_error *err);
+/* Memory for the bytes of a text that goes with the batch; NULL: no memory. What isn't used of the last one given may be given back. */
+char *grow_bytes(grow *g, size_t n);
+static inline void grow_bytes_back(grow *g, size_t n) { g->bytes_at -= n; }
 fz_status grow_room_slow(grow *g, uint32_t col, uint32_t more, fz_error *err);
 /* Room for `more` values of a column and of the members of structs in it. */
 static inline fz_status grow_room(grow *g, uint32_t col, uint32_t more, fz_error *err)
@@ -84,8 +91,8 @@ static inline void grow_list(grow *g, uint32_t col)
 }
 /* Takes back everything that was appended to a column and its members after it had n values; for lists only as a whole. */
 void grow_cut(grow *g, uint32_t col, uint32_t n);
-/* The rows so far into `out`, which was reset: cols, nrows, nsel, stable and keep. Every column has `rows` values. */
-fz_status grow_emit(grow *g, uint32_t rows, batch *out, fz_error *err);
+/* The rows so far into the batch: cols, nrows, nsel, stable and keep. Every column has `rows` values. */
+fz_status grow_emit(grow *g, uint32_t rows, fz_error *err);
 
 #define GROW_AT(g, T, col) ((T *)(g)->cols[col].data + (g)->cols[col].n)
 

@@ -1,5 +1,10 @@
-/* csv_table.c: see csv_table.h. A widened column ends the scan with FZ_VALUE; whoever runs the statement asks csv_widened(). */
+/* csv_table.c: see csv_table.h. A widened column ends the scan with FZ_VALUE; whoever runs the statement asks the input. */
 #include "engine/csv_table.h"
+
+typedef struct csv_input {
+    file_input base;
+    csv_source *src;
+} csv_input;
 
 typedef struct csv_table {
     table_source base;
@@ -13,35 +18,6 @@ typedef struct csv_scan {
     job *j;
     mem *m;
 } csv_scan;
-
-fz_status csv_input_open(const char *path, const csv_options *o, mem *m, csv_input **out, fz_error *err)
-{
-    csv_input *in = mem_zalloc(m, sizeof *in);
-    size_t n = strlen(path) + 1;
-    if (in)
-        in->path = mem_alloc(m, n);
-    if (!in || !in->path) {
-        mem_free(m, in, sizeof *in);
-        return error_nomem(err);
-    }
-    memcpy(in->path, path, n);
-    in->m = m;
-    fz_status st = csv_open(path, o, m, &in->src, err);
-    if (st)
-        csv_input_close(in);
-    else
-        *out = in;
-    return st;
-}
-
-void csv_input_close(csv_input *in)
-{
-    if (!in)
-        return;
-    csv_close(in->src);
-    mem_free(in->m, in->path, strlen(in->path) + 1);
-    mem_free(in->m, in, sizeof *in);
-}
 
 static fz_status local_open(scan *s, void **local, fz_error *err)
 {
@@ -61,7 +37,7 @@ static fz_status next(scan *base, void *local, task *waiter, batch *out, source_
     csv_event ev;
     fz_status st = csv_next(s->in->src, local, out, &ev, err);
     if (st) {
-        error_where(err, s->in->path);
+        error_where(err, s->in->base.path);
         return st;
     }
     switch (ev) {
@@ -80,7 +56,7 @@ static fz_status next(scan *base, void *local, task *waiter, batch *out, source_
         break;
     }
     error_set(err, FZ_VALUE, "a column's type was too narrow for a later value");
-    error_where(err, s->in->path);
+    error_where(err, s->in->base.path);
     return FZ_VALUE;
 }
 
@@ -96,9 +72,9 @@ static const scan_ops csv_scan_ops = {local_open, local_close, next, scan_close}
 static fz_status table_open(const table_source *base, const scan_request *r, scan **out, bool *filtered, fz_error *err)
 {
     csv_table *t = (csv_table *)base;
-    if (t->in->started)
+    if (t->in->base.started)
         TRY(csv_restart(t->in->src, err));
-    t->in->started = true;
+    t->in->base.started = true;
     TRY(csv_project(t->in->src, r->cols, r->ncols, err));
     csv_scan *s = mem_zalloc(t->m, sizeof *s);
     if (!s)
@@ -137,17 +113,59 @@ static void release(table_source *base)
 
 static const table_source_ops csv_table_ops = {table_open, unknown_rows, unknown_rows, explain, release};
 
-fz_status csv_table_new(csv_input *in, mem *m, table_source **out, fz_error *err)
+static fz_status table_new(file_input *base, mem *m, table_source **out, fz_error *err)
 {
+    csv_input *in = (csv_input *)base;
     csv_table *t = mem_zalloc(m, sizeof *t);
     if (!t)
         return error_nomem(err);
     t->base.ops = &csv_table_ops;
     atomic_init(&t->base.refs, 1);
     t->base.schema = *csv_schema(in->src);
-    t->base.name = str_of(in->path);
+    t->base.name = str_of(in->base.path);
     t->in = in;
     t->m = m;
     *out = &t->base;
     return FZ_OK;
+}
+
+/* ---- the input ---- */
+
+static const row_schema *in_schema(const file_input *in) { return csv_schema(((const csv_input *)in)->src); }
+static bool in_undecided(const file_input *in, uint32_t c) { return csv_schema_undecided(((const csv_input *)in)->src, c); }
+static uint32_t in_given(const file_input *in) { return csv_schema_given(((const csv_input *)in)->src); }
+static bool in_widened(const file_input *in) { return csv_widened(((const csv_input *)in)->src); }
+static fz_status in_restart(file_input *in, fz_error *err) { return csv_restart(((csv_input *)in)->src, err); }
+static void in_keep_types(file_input *in) { csv_keep_types(((csv_input *)in)->src); }
+
+static int64_t in_size(const file_input *in)
+{
+    csv_info info;
+    csv_describe(((const csv_input *)in)->src, &info);
+    return info.size_bytes;
+}
+
+static void in_close(file_input *in)
+{
+    csv_close(((csv_input *)in)->src);
+    file_input_free(in, sizeof(csv_input));
+}
+
+static const file_input_ops csv_input_ops = {in_schema, in_undecided, in_given, in_size, in_widened, in_restart, in_keep_types, table_new, in_close};
+
+fz_status csv_input_open(const char *path, const csv_options *o, mem *m, file_input **out, fz_error *err)
+{
+    file_input *in;
+    TRY(file_input_new(&csv_input_ops, sizeof(csv_input), path, m, &in, err));
+    fz_status st = csv_open(path, o, m, &((csv_input *)in)->src, err);
+    if (st)
+        in_close(in);
+    else
+        *out = in;
+    return st;
+}
+
+const csv_source *csv_input_source(const file_input *in)
+{
+    return in->ops == &csv_input_ops ? ((const csv_input *)in)->src : NULL;
 }

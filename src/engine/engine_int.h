@@ -77,8 +77,10 @@ struct fz_result {
     batch cur;
     bool ahead;              /* cur holds a batch that wasn't handed out yet */
     bool end;
+    bool taken;              /* batches were asked of the query */
     slab_pool *slabs;        /* what exported arrays lie in; NULL until one is asked for */
     mem exports;             /* allocates from slabs, on nobody's account: arrays outlive the result */
+    query_maker arrays;      /* the query makes arrays; its make is NULL before the first one, and where batches were asked for */
 };
 
 /* ---- lakes ---- */
@@ -113,7 +115,7 @@ fz_status session_need_namespace(fz_session *s, str ns, bool any, fz_error *err)
 
 /* ---- statements (statement.c): an arena, the sources it reads, a plan and its run ---- */
 
-typedef struct csv_input csv_input; /* csv_table.h */
+typedef struct file_input file_input; /* file_input.h */
 
 struct statement {
     sql_resolver resolver;   /* first: the binder calls back through it */
@@ -126,7 +128,7 @@ struct statement {
     query *q;
     datum *params;
     uint32_t n_params;
-    csv_input **inputs;      /* CSV files, in the order the binder asks for them */
+    file_input **inputs;          /* CSV and JSON files, in the order the binder asks for them */
     uint32_t n_inputs, next_input;
     struct pinned { ib_ident id; ib_table *t; } *pinned; /* tables, as they were when first named */
     uint32_t n_pinned;

@@ -1,6 +1,8 @@
 /* files.c: see files.h. */
 #include "engine/files.h"
 
+#include "engine/csv_table.h"
+#include "engine/json_table.h"
 #include "io/io.h"
 #include "sql/parser.h"
 
@@ -224,7 +226,11 @@ fz_status source_options_set(source_options *so, const char *key, const char *va
     str k = str_of(key);
     bool yes;
     int64_t n;
+    static const char *const csv_only[] = {"delimiter", "delim", "sep", "quote", "escape", "comment", "header"};
     *known = true;
+    for (size_t i = 0; i < sizeof csv_only / sizeof csv_only[0]; i++)
+        if (str_eqz(k, csv_only[i]))
+            so->csv_only = csv_only[i];
     if (str_eqz(k, "types"))
         return add_types(so, str_of(value), err);
     if (str_eqz(k, "null") || str_eqz(k, "nullstr"))
@@ -261,4 +267,13 @@ fz_status source_options_set(source_options *so, const char *key, const char *va
     }
     *known = false;
     return FZ_OK;
+}
+
+fz_status source_open(source_format f, const char *path, const source_options *so, const csv_options *o, mem *m, file_input **out, fz_error *err)
+{
+    if (f != SOURCE_JSON)
+        return csv_input_open(path, o, m, out, err);
+    if (so->csv_only)
+        return error_set(err, FZ_INVALID, "option \"%s\" is for CSV, and this is read as JSON", so->csv_only);
+    return json_input_open(path, o, m, out, err);
 }

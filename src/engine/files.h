@@ -4,6 +4,7 @@
 #ifndef ENGINE_FILES_H
 #define ENGINE_FILES_H
 
+#include "engine/file_input.h"
 #include "format/csv/csv.h"
 
 typedef enum source_format { SOURCE_AUTO, SOURCE_CSV, SOURCE_PARQUET, SOURCE_AVRO, SOURCE_JSON } source_format;
@@ -21,10 +22,14 @@ typedef struct source_options {
     uint32_t cap_types, cap_nulls;
     csv_type *types;
     str *nulls;
+    const char *csv_only;  /* an option that was set and has no meaning but for CSV */
 } source_options;
 
 void source_options_init(source_options *so, arena *a, csv_options *o);
-/* *known false: not an option of CSV reading. value lives as long as the arena. FZ_INVALID for a malformed one. */
+/* *known false: not an option of reading text. value lives as long as the arena. FZ_INVALID for a malformed one. */
 fz_status source_options_set(source_options *so, const char *key, const char *value, bool *known, fz_error *err);
+
+/* Opens a file of text, CSV or JSON. o: so's options, or a copy with some changed. */
+fz_status source_open(source_format f, const char *path, const source_options *so, const csv_options *o, mem *m, file_input **out, fz_error *err);
 
 #endif

@@ -9,6 +9,7 @@
 #include "engine/csv_table.h"
 #include "engine/engine_int.h"
 #include "engine/files.h"
+#include "engine/json_table.h"
 #include "engine/new_table.h"
 #include "engine/parquet_table.h"
 #include "engine/rows.h"
@@ -128,7 +129,7 @@ static fz_status open_inputs(load *l, const csv_type *given, uint32_t n_given, f
         o.allow_extra = l->add_columns && !l->evolved;
     }
     for (uint32_t i = 0; i < l->n_files; i++) {
-        TRY(csv_input_open(l->files[i], &o, &st->s->lake->rt->rt->root, &st->inputs[i], err));
+        TRY(source_open(l->format, l->files[i], &l->so, &o, &st->s->lake->rt->rt->root, &st->inputs[i], err));
         st->n_inputs = i + 1;
     }
     return FZ_OK;
@@ -139,9 +140,7 @@ static fz_status reopen(load *l, const csv_type *given, uint32_t n_given, fz_err
 {
     statement *st = l->st;
     for (uint32_t i = 0; i < st->n_inputs; i++) {
-        csv_info info;
-        csv_describe(st->inputs[i]->src, &info);
-        if (info.size_bytes < 0) {
+        if (st->inputs[i]->ops->size_bytes(st->inputs[i]) < 0) {
             error_set(err, FZ_UNSUPPORTED, "the input can't be opened a second time, which %s needs", l->base ? "adding columns" : "giving several files one type a column");
             error_where(err, l->files[i]);
             error_hint(err, "write it to a file first%s", l->base ? "" : ", or give the types");
@@ -149,7 +148,7 @@ static fz_status reopen(load *l, const csv_type *given, uint32_t n_given, fz_err
         }
     }
     for (uint32_t i = 0; i < st->n_inputs; i++)
-        csv_input_close(st->inputs[i]);
+        file_input_close(st->inputs[i]);
     st->n_inputs = 0;
     return open_inputs(l, given, n_given, err);
 }
@@ -169,7 +168,7 @@ static type type_of_both(type a, bool a_undecided, type b, bool b_undecided)
 static fz_status unify(load *l, row_schema *out, bool *same, fz_error *err)
 {
     statement *st = l->st;
-    const row_schema *first = csv_schema(st->inputs[0]->src);
+    const row_schema *first = st->inputs[0]->ops->schema(st->inputs[0]);
     out->n = first->n;
     out->cols = ARENA_ARRAY(l->a, column_def, out->n + 1);
     if (!out->cols)
@@ -179,10 +178,10 @@ static fz_status unify(load *l, row_schema *out, bool *same, fz_error *err)
         return error_nomem(err);
     memcpy(out->cols, first->cols, sizeof *out->cols * out->n);
     for (uint32_t c = 0; c < out->n; c++)
-        undecided[c] = csv_schema_undecided(st->inputs[0]->src, c);
+        undecided[c] = st->inputs[0]->ops->undecided(st->inputs[0], c);
     *same = true;
     for (uint32_t i = 1; i < l->n_files; i++) {
-        const row_schema *s = csv_schema(st->inputs[i]->src);
+        const row_schema *s = st->inputs[i]->ops->schema(st->inputs[i]);
         if (s->n != out->n) {
             error_set(err, FZ_INVALID, "the file has %u columns, but %s has %u", s->n, l->files[0], out->n);
             error_where(err, l->files[i]);
@@ -199,7 +198,7 @@ static fz_status unify(load *l, row_schema *out, bool *same, fz_error *err)
             if (type_eq(s->cols[c].t, x->t))
                 continue;
             *same = false;
-            bool open = csv_schema_undecided(st->inputs[i]->src, c);
+            bool open = st->inputs[i]->ops->undecided(st->inputs[i], c);
             x->t = type_of_both(x->t, undecided[c], s->cols[c].t, open);
             undecided[c] &= open;
         }
@@ -210,7 +209,11 @@ static fz_status unify(load *l, row_schema *out, bool *same, fz_error *err)
 /* A table made from several files: where their types differ, all are opened again with the ones that hold all. */
 static fz_status open_unified(load *l, fz_error *err)
 {
-    if (l->format != SOURCE_CSV || l->base || l->n_files == 1)
+    if (l->base || l->n_files == 1)
+        return FZ_OK;
+    if (l->format == SOURCE_JSON)
+        return json_inputs_unify(l->st->inputs, l->n_files, err);
+    if (l->format != SOURCE_CSV)
         return FZ_OK;
     row_schema all;
     bool same = true;
@@ -225,9 +228,9 @@ static fz_status open_unified(load *l, fz_error *err)
     return reopen(l, types, all.n, err);
 }
 
-static fz_status open_csv(load *l, fz_error *err)
+static fz_status open_text(load *l, fz_error *err)
 {
-    l->st->inputs = ARENA_ARRAY(l->a, csv_input *, l->n_files);
+    l->st->inputs = ARENA_ARRAY(l->a, file_input *, l->n_files);
     if (!l->st->inputs)
         return error_nomem(err);
     return open_inputs(l, NULL, 0, err);
@@ -349,7 +352,7 @@ static fz_status plan_files(load *l, const plan **out, fz_error *err)
         else if (l->format == SOURCE_AVRO)
             TRY(avro_table_new(str_of(l->files[i]), m, &t, err));
         else
-            TRY(csv_table_new(st->inputs[i], m, &t, err));
+            TRY(file_input_table(st->inputs[i], m, &t, err));
         st->bound.tables[st->bound.n_tables++] = t; /* released with the bound plan */
         parts[i] = plan_scan(a, t, &t->schema);
         if (!parts[i])
@@ -436,7 +439,7 @@ static fz_status extra_columns(load *l, type_field *f, uint32_t *n, uint32_t max
     if (!undecided)
         return error_nomem(err);
     for (uint32_t i = 0; i < st->n_inputs; i++) {
-        const csv_source *src = st->inputs[i]->src;
+        const csv_source *src = csv_input_source(st->inputs[i]);
         const row_schema *all = csv_schema(src);
         for (uint32_t c = csv_schema_given(src); c < all->n; c++) {
             bool open = csv_schema_undecided(src, c);
@@ -464,7 +467,7 @@ static fz_status add_columns(load *l, fz_error *err)
     const ib_schema *old = ib_current_schema(l->base->md);
     uint32_t n = old->fields->n, max = n;
     for (uint32_t i = 0; i < st->n_inputs; i++)
-        max += csv_schema(st->inputs[i]->src)->n;
+        max += st->inputs[i]->ops->schema(st->inputs[i])->n;
     type_fields *f = arena_zalloc(l->a, sizeof *f + sizeof(type_field) * max);
     if (!f)
         return error_nomem(err);
@@ -545,8 +548,10 @@ static fz_status prepare(load *l, const char *const *files, size_t n_files, cons
             return error_set(err, FZ_INVALID, "the table exists: %s is for a table that is made", l->partition_by ? "partition-by" : "property");
         TRY(schema_columns(ib_current_schema(l->base->md), l->a, &l->target, err));
     }
-    if (l->format == SOURCE_CSV) {
-        TRY(open_csv(l, err));
+    if (l->format == SOURCE_CSV || l->format == SOURCE_JSON) {
+        if (l->format == SOURCE_JSON && l->add_columns)
+            return error_set(err, FZ_UNSUPPORTED, "add-columns is supported for CSV files alone");
+        TRY(open_text(l, err));
         if (l->add_columns && l->base && !l->dry_run)
             TRY(add_columns(l, err));
     } else if (l->add_columns) {

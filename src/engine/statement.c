@@ -26,24 +26,24 @@ static fz_status resolve_table(sql_resolver *r, const sql_name *name, const sql_
     return iceberg_table_open(st->s, t, named.kind != TRAVEL_NONE ? &named : travel, out, err);
 }
 
-/* A CSV file: the one that this place in the statement was given when it was bound first, or a new one. */
-static fz_status resolve_csv(statement *st, const char *path, const csv_options *o, table_source **out, fz_error *err)
+/* A file of text: the one that this place in the statement was given when it was bound first, or a new one. */
+static fz_status resolve_text(statement *st, source_format f, const char *path, const source_options *so, table_source **out, fz_error *err)
 {
     mem *m = &st->s->lake->rt->rt->root;
     if (st->next_input == st->n_inputs) {
         if (st->n_inputs == MAX_INPUTS)
             return error_set(err, FZ_LIMIT, "a statement reads at most %d files", MAX_INPUTS);
         if (!st->inputs)
-            st->inputs = ARENA_ARRAY(&st->a, csv_input *, MAX_INPUTS);
+            st->inputs = ARENA_ARRAY(&st->a, file_input *, MAX_INPUTS);
         if (!st->inputs)
             return error_nomem(err);
-        TRY(csv_input_open(path, o, m, &st->inputs[st->n_inputs], err));
+        TRY(source_open(f, path, so, so->o, m, &st->inputs[st->n_inputs], err));
         st->n_inputs++;
     }
-    return csv_table_new(st->inputs[st->next_input++], m, out, err);
+    return file_input_table(st->inputs[st->next_input++], m, out, err);
 }
 
-static fz_status resolve_any(statement *st, str path, source_format format, const csv_options *o, arena *a, table_source **out, fz_error *err)
+static fz_status resolve_any(statement *st, str path, source_format format, const source_options *so, arena *a, table_source **out, fz_error *err)
 {
     char *z = arena_strndup(a, path.p, path.n);
     if (!z)
@@ -59,10 +59,11 @@ static fz_status resolve_any(statement *st, str path, source_format format, cons
         const char **paths;
         TRY(path_expand(path, a, &n, &paths, err));
         if (n > 1)
-            return error_set(err, FZ_UNSUPPORTED, "a pattern that names several CSV files isn't supported in a query; load takes several files");
+            return error_set(err, FZ_UNSUPPORTED, "a pattern that names several %s files isn't supported in a query; load takes several files",
+                             format == SOURCE_JSON ? "JSON" : "CSV");
         z = (char *)paths[0];
     }
-    return resolve_csv(st, z, o, out, err);
+    return resolve_text(st, format, z, so, out, err);
 }
 
 static void statement_csv_options(statement *st, csv_options *o)
@@ -75,15 +76,22 @@ static void statement_csv_options(statement *st, csv_options *o)
 static fz_status resolve_file(sql_resolver *r, str path, arena *a, table_source **out, fz_error *err)
 {
     csv_options o;
+    source_options so;
     statement_csv_options((statement *)r, &o);
-    return resolve_any((statement *)r, path, SOURCE_AUTO, &o, a, out, err);
+    source_options_init(&so, a, &o);
+    return resolve_any((statement *)r, path, SOURCE_AUTO, &so, a, out, err);
 }
 
 static fz_status resolve_function(sql_resolver *r, str name, uint32_t n, const sql_option *args, arena *a, table_source **out, fz_error *err)
 {
     statement *st = (statement *)r;
-    bool csv = str_eqz(name, "read_csv");
-    source_format format = csv ? SOURCE_CSV : str_eqz(name, "read_parquet") ? SOURCE_PARQUET : str_eqz(name, "read_avro") ? SOURCE_AVRO : SOURCE_AUTO;
+    static const struct { const char *name; source_format f; } functions[] = {
+        {"read_csv", SOURCE_CSV}, {"read_json", SOURCE_JSON}, {"read_parquet", SOURCE_PARQUET}, {"read_avro", SOURCE_AVRO},
+    };
+    source_format format = SOURCE_AUTO;
+    for (size_t i = 0; i < sizeof functions / sizeof functions[0]; i++)
+        if (str_eqz(name, functions[i].name))
+            format = functions[i].f;
     if (format == SOURCE_AUTO)
         return error_sql(err, FZ_NOT_FOUND, "42883", "there is no table function \"" STR_FMT "\"", STR_ARG(name));
     if (n == 0 || args[0].name.n || args[0].value.null || args[0].value.t.id != T_STRING)
@@ -104,12 +112,12 @@ static fz_status resolve_function(sql_resolver *r, str name, uint32_t n, const s
             if (*c == '_')
                 *c = '-';
         bool known = false;
-        if (csv)
+        if (format == SOURCE_CSV || format == SOURCE_JSON)
             TRY(source_options_set(&so, key, value, &known, err));
         if (!known)
             return error_set(err, FZ_INVALID, STR_FMT " has no option \"" STR_FMT "\"", STR_ARG(name), STR_ARG(args[i].name));
     }
-    return resolve_any(st, args[0].value.s, format, &o, a, out, err);
+    return resolve_any(st, args[0].value.s, format, &so, a, out, err);
 }
 
 static void resolve_table_names(sql_resolver *r, const sql_name *missing, void (*each)(void *ctx, str name), void *ctx)
@@ -149,6 +157,7 @@ static void resolve_table_names(sql_resolver *r, const sql_name *missing, void (
 static void resolve_function_names(sql_resolver *r, void (*each)(void *ctx, str name), void *ctx)
 {
     each(ctx, STR("read_csv"));
+    each(ctx, STR("read_json"));
     each(ctx, STR("read_parquet"));
     each(ctx, STR("read_avro"));
 }
@@ -202,7 +211,7 @@ void statement_free(statement *st)
         return;
     statement_unbind(st);
     for (uint32_t i = 0; i < st->n_inputs; i++)
-        csv_input_close(st->inputs[i]);
+        file_input_close(st->inputs[i]);
     for (uint32_t i = 0; i < st->n_pinned; i++)
         ib_table_unref(st->pinned[i].t);
     arena_free(&st->plan_mem);
@@ -297,7 +306,7 @@ fz_status statement_params(statement *st, const fz_params *params, fz_error *err
     batch_init(&b, &st->s->m);
     fz_status s = bridge_import_schema(params->schema, &st->a, &schema, err);
     if (!s)
-        s = bridge_import_rows(params->schema, params->row, &b, err);
+        s = bridge_import_rows(params->schema, &schema, params->row, &b, err);
     else if (params->row->release)
         params->row->release(params->row);
     if (params->schema->release)
@@ -310,6 +319,12 @@ fz_status statement_params(statement *st, const fz_params *params, fz_error *err
         datum d = vec_datum(&b.cols[i], 0);
         if (!d.null && type_phys(d.t) == PHYS_STR && !(d.s.p = arena_strndup(&st->a, d.s.p, d.s.n)))
             s = error_nomem(err);
+        if (!d.null && type_is_nested(d.t)) {
+            vec *own = ARENA_NEW(&st->a, vec);
+            s = own ? vec_const(own, &d, 1, &st->a, err) : error_nomem(err);
+            d.nested.v = own;
+            d.nested.row = 0;
+        }
         st->params[st->n_params++] = d;
     }
     batch_free(&b);
@@ -368,15 +383,15 @@ bool statement_restart(statement *st, fz_status *why, fz_error *err)
     if (*why == FZ_CANCELLED || *why == FZ_NOMEM)
         return false;
     for (uint32_t i = 0; i < st->n_inputs; i++)
-        any |= csv_widened(st->inputs[i]->src);
+        any |= st->inputs[i]->ops->widened(st->inputs[i]);
     if (!any)
         return false;
     statement_unbind(st);
     for (uint32_t i = 0; i < st->n_inputs; i++) {
-        csv_input *in = st->inputs[i];
+        file_input *in = st->inputs[i];
         if (!in->started)
             continue;
-        fz_status s = csv_restart(in->src, err);
+        fz_status s = in->ops->restart(in, err);
         if (s) {
             *why = s;
             return false;
@@ -389,5 +404,5 @@ bool statement_restart(statement *st, fz_status *why, fz_error *err)
 void statement_keep_types(statement *st)
 {
     for (uint32_t i = 0; i < st->n_inputs; i++)
-        csv_keep_types(st->inputs[i]->src);
+        st->inputs[i]->ops->keep_types(st->inputs[i]);
 }

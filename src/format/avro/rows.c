@@ -255,9 +255,9 @@ static const char *put_decimal(grow_col *c, const uint8_t *p, size_t n)
     return NULL;
 }
 
-static const char *put_uuid(avro_rows *r, grow_col *c, batch *out, const uint8_t *p, size_t n)
+static const char *put_uuid(avro_rows *r, grow_col *c, const uint8_t *p, size_t n)
 {
-    char *bytes = arena_alloc(&out->mem, 16);
+    char *bytes = grow_bytes(&r->g, 16);
     if (!bytes)
         return "there is no memory for it";
     if (text_to_uuid((const char *)p, n, (uint8_t *)bytes) != CONV_OK)
@@ -320,7 +320,7 @@ static fz_status list_room(grow *g, uint32_t col, uint64_t n, fz_error *err)
 }
 
 /* One record. FZ_OK with r->bad set: what is wrong with it. */
-static fz_status record(avro_rows *r, batch *out, fz_error *err)
+static fz_status record(avro_rows *r, fz_error *err)
 {
     const avro_op *ops = r->plan->ops, *op = ops;
     grow *g = &r->g;
@@ -441,7 +441,7 @@ static fz_status record(avro_rows *r, batch *out, fz_error *err)
                 r->bad = put_decimal(c, p, (size_t)v);
                 CHECK();
             } else if (op->code == AV_UUID_TEXT) {
-                r->bad = put_uuid(r, c, out, p, (size_t)v);
+                r->bad = put_uuid(r, c, p, (size_t)v);
                 CHECK();
             }
             p += v;
@@ -501,7 +501,7 @@ bad:
 static fz_status begin(avro_rows *r, batch *out, fz_error *err)
 {
     int64_t rows = (int64_t)r->left + r->run_left;
-    TRY(grow_begin(&r->g, rows < BATCH_ROWS ? (uint32_t)rows : BATCH_ROWS, err));
+    TRY(grow_begin(&r->g, rows < BATCH_ROWS ? (uint32_t)rows : BATCH_ROWS, out, err));
     if (r->plan->symbols)
         TRY(batch_keep(out, r->plan->symbols, err));
     return batch_keep(out, r->block, err);
@@ -529,7 +529,7 @@ fz_status avro_rows_next(avro_rows *r, batch *out, int64_t *first, bool *more, f
         const uint8_t *from = r->cur;
         while (n < BATCH_ROWS && r->left && bytes + (size_t)(r->cur - from) < BATCH_BYTES) {
             r->bad = NULL;
-            TRY(record(r, out, err));
+            TRY(record(r, err));
             if (r->bad) {
                 damaged(r, r->bad, err);
                 error_hint(err, "row %lld of the file", (long long)(r->row + 1));
@@ -542,5 +542,5 @@ fz_status avro_rows_next(avro_rows *r, batch *out, int64_t *first, bool *more, f
         bytes += (size_t)(r->cur - from);
     }
     *more = n > 0;
-    return n ? grow_emit(&r->g, n, out, err) : FZ_OK;
+    return n ? grow_emit(&r->g, n, err) : FZ_OK;
 }
