@@ -56,6 +56,7 @@ static fz_status start(fz_result *r, fz_error *err)
         fz_status s = bind_query(st, err);
         if (!s && st->n_inputs) {
             s = query_next(st->q, &r->cur, &r->end, err);
+            r->taken = true;
             r->ahead = !s && !r->end;
         }
         if (!s) {
@@ -139,6 +140,9 @@ fz_status result_next_batch(fz_result *r, fz_error *err)
         r->end = true;
         return FZ_OK;
     }
+    if (r->arrays.make && !r->taken)
+        return error_set(err, FZ_INVALID, "the rows of this result are taken as arrays already");
+    r->taken = true;
     fz_status s = query_next(r->st->q, &r->cur, &r->end, err);
     if (s)
         r->end = true;
@@ -152,23 +156,68 @@ fz_status fz_result_schema(fz_result *r, struct ArrowSchema *out, fz_error *err)
     return bridge_export_schema(&r->schema, out, err);
 }
 
+/* ---- as arrays ----
+ *
+ * They are made by the query's workers where the first thing that is asked of a result is an array. A result of which
+ * batches were taken already goes on with batches. */
+
+static fz_status array_make(void *ctx, const batch *b, void **made, fz_error *err)
+{
+    fz_result *r = ctx;
+    struct ArrowArray *a = mem_alloc(&r->s->m, sizeof *a);
+    if (!a)
+        return error_nomem(err);
+    fz_status st = bridge_export_batch(&r->schema, b, r->slabs ? &r->exports : r->s->lake->m, a, err);
+    if (st)
+        mem_free(&r->s->m, a, sizeof *a);
+    else
+        *made = a;
+    return st;
+}
+
+static void array_drop(void *ctx, void *made)
+{
+    fz_result *r = ctx;
+    struct ArrowArray *a = made;
+    a->release(a);
+    mem_free(&r->s->m, a, sizeof *a);
+}
+
+static fz_status arrays_begin(fz_result *r, fz_error *err)
+{
+    if (!r->s->lake->m->hooks.resize) { /* a program's own allocator is used for everything */
+        if (!(r->slabs = slab_pool_new()))
+            return error_nomem(err);
+        mem_hooks h = slab_hooks(r->slabs);
+        mem_init(&r->exports, NULL, &h, 0);
+    }
+    r->arrays = (query_maker){array_make, array_drop, r};
+    return FZ_OK;
+}
+
 fz_status fz_result_next(fz_result *r, struct ArrowArray *out, fz_error *err)
 {
-    mem *m = r->s->lake->m;
     out->release = NULL;
-    TRY(result_next_batch(r, err));
-    if (r->end)
-        return FZ_OK;
-    if (!m->hooks.resize) { /* a program's own allocator is used for everything */
-        if (!r->slabs) {
-            if (!(r->slabs = slab_pool_new()))
-                return error_nomem(err);
-            mem_hooks h = slab_hooks(r->slabs);
-            mem_init(&r->exports, NULL, &h, 0);
-        }
-        m = &r->exports;
+    if (!r->arrays.make)
+        TRY(arrays_begin(r, err));
+    if (r->taken) {
+        TRY(result_next_batch(r, err));
+        return r->end ? FZ_OK : bridge_export_batch(&r->schema, &r->cur, r->slabs ? &r->exports : r->s->lake->m, out, err);
     }
-    return bridge_export_batch(&r->schema, &r->cur, m, out, err);
+    if (r->end || !r->st) {
+        r->end = true;
+        return FZ_OK;
+    }
+    struct ArrowArray *a;
+    fz_status s = query_next_made(r->st->q, &r->arrays, (void **)&a, err);
+    if (s || !a) {
+        r->end = true;
+        statement_idle(r->st);
+        return s;
+    }
+    *out = *a;
+    mem_free(&r->s->m, a, sizeof *a);
+    return FZ_OK;
 }
 
 void fz_result_release(fz_result *r)

@@ -24,6 +24,7 @@
 typedef struct held {
     struct held *next;
     batch b;
+    void *made;           /* instead of b: what the query's maker made of it */
     int64_t bytes;
 } held;
 
@@ -38,6 +39,7 @@ typedef struct output {
     query *q;
     sink *to;
     int64_t left, skip;   /* rows still wanted (-1: all) and to pass over */
+    bool all;             /* neither limit nor offset */
     pthread_mutex_t lock;
     bool lock_made;
     uint64_t turn;
@@ -55,8 +57,16 @@ typedef struct output {
     _Atomic bool enough;  /* the limit is reached: what the workers still do doesn't matter */
 } output;
 
+/* Whether batches of this sink are the result, which is to be made into something else. */
+static bool makes(const output *o)
+{
+    return o->q->maker && &o->s == o->q->out && !o->to;
+}
+
 static void held_free(output *o, held *h)
 {
+    if (h->made)
+        o->q->maker->drop(o->q->maker->ctx, h->made);
     batch_free(&h->b);
     mem_free(o->q->o.m, h, sizeof *h);
 }
@@ -66,7 +76,8 @@ static int64_t batch_bytes(const batch *b)
     return (int64_t)b->mem.total + (b->stable ? (int64_t)b->nrows * b->ncols * 8 : 0);
 }
 
-static fz_status held_new(output *o, const batch *b, bool dense, held **out, fz_error *err)
+/* `last`: for the consumer, who wants it dense or made into something. */
+static fz_status held_new(output *o, const batch *b, bool last, held **out, fz_error *err)
 {
     held *h = mem_zalloc(o->q->o.m, sizeof *h);
     *out = NULL;
@@ -74,31 +85,42 @@ static fz_status held_new(output *o, const batch *b, bool dense, held **out, fz_
         return error_nomem(err);
     batch_init(&h->b, o->q->o.m); /* the caller may free it after the query */
     batch from = *b;
-    if (dense && b->sel)
+    if (last && b->sel)
         from.stable = false; /* copies what is selected */
-    fz_status st = batch_hold(&h->b, &from, err);
+    fz_status st;
+    if (last && makes(o))
+        st = o->q->maker->make(o->q->maker->ctx, b, &h->made, err);
+    else
+        st = batch_hold(&h->b, &from, err);
     if (st != FZ_OK) {
         held_free(o, h);
         return st;
     }
-    h->bytes = batch_bytes(&h->b);
+    h->bytes = h->made ? (int64_t)(b->sel ? b->nsel : b->nrows) * b->ncols * 8 : batch_bytes(&h->b);
     *out = h;
     return FZ_OK;
 }
 
 /* ---- consuming; not under the lock, one thread at a time ---- */
 
-static fz_status ready_add(output *o, const batch *b, fz_error *err)
+/* Under the lock. */
+static void ready_link(output *o, held *h)
 {
-    held *h;
-    TRY(held_new(o, b, true, &h, err));
-    pthread_mutex_lock(&o->lock);
+    h->next = NULL;
     if (o->ready_tail)
         o->ready_tail->next = h;
     else
         o->ready = h;
     o->ready_tail = h;
     atomic_fetch_add_explicit(&o->nready, 1, memory_order_release);
+}
+
+static fz_status ready_add(output *o, const batch *b, fz_error *err)
+{
+    held *h;
+    TRY(held_new(o, b, true, &h, err));
+    pthread_mutex_lock(&o->lock);
+    ready_link(o, h);
     pthread_mutex_unlock(&o->lock);
     return FZ_OK;
 }
@@ -213,6 +235,10 @@ static fz_status drain(output *o, pipeline *p, fz_error *err)
         if (!e->head)
             e->tail = NULL;
         o->held_bytes -= h->bytes;
+        if (h->made) {
+            ready_link(o, h);
+            continue;
+        }
         o->busy = true;
         pthread_mutex_unlock(&o->lock);
         st = consume(o, p, &h->b, err);
@@ -265,9 +291,10 @@ static fz_status output_push(psink *s, void *local, worker *w, const batch *b, f
     output *o = (output *)s;
     if ((b->sel ? b->nsel : b->nrows) == 0)
         return FZ_OK;
+    bool early = o->all && makes(o); /* else the rows aren't known before their turn */
     pthread_mutex_lock(&o->lock);
     entry *e = w->morsel == o->turn ? entry_find(o, w->morsel, false) : NULL;
-    if (w->morsel == o->turn && !o->busy && (!e || !e->head)) {
+    if (!early && w->morsel == o->turn && !o->busy && (!e || !e->head)) {
         o->busy = true;
         pthread_mutex_unlock(&o->lock);
         fz_status st = consume(o, w->p, b, err);
@@ -278,7 +305,7 @@ static fz_status output_push(psink *s, void *local, worker *w, const batch *b, f
     }
     pthread_mutex_unlock(&o->lock);
     held *h;
-    TRY(held_new(o, b, false, &h, err));
+    TRY(held_new(o, b, early, &h, err));
     pthread_mutex_lock(&o->lock);
     e = entry_find(o, w->morsel, true);
     fz_status st = e ? FZ_OK : error_nomem(err);
@@ -416,6 +443,7 @@ fz_status output_new(query *q, sink *to, int64_t limit, int64_t offset, psink **
     o->to = to;
     o->left = limit;
     o->skip = offset;
+    o->all = limit < 0 && offset <= 0;
     *out = &o->s;
     if (pthread_mutex_init(&o->lock, NULL) != 0)
         return error_nomem(err);
@@ -423,7 +451,7 @@ fz_status output_new(query *q, sink *to, int64_t limit, int64_t offset, psink **
     return FZ_OK;
 }
 
-bool output_next(psink *s, batch *out)
+bool output_next(psink *s, batch *out, void **made)
 {
     output *o = (output *)s;
     pthread_mutex_lock(&o->lock);
@@ -440,7 +468,12 @@ bool output_next(psink *s, batch *out)
         wake_all(o);
     if (!h)
         return false;
-    batch_move(out, &h->b);
+    if (out)
+        batch_move(out, &h->b);
+    if (made) {
+        *made = h->made;
+        h->made = NULL;
+    }
     held_free(o, h);
     return true;
 }
@@ -484,7 +517,7 @@ static fz_status limit_next(psource *s, void *local, task *waiter, batch *out, s
 {
     limit_source *l = (limit_source *)s;
     batch_reset(out);
-    *r = output_next(l->from, out) ? SOURCE_BATCH : SOURCE_END;
+    *r = output_next(l->from, out, NULL) ? SOURCE_BATCH : SOURCE_END;
     out->morsel = 0;
     out->seq = (uint32_t)l->morsel++;
     return FZ_OK;

@@ -70,6 +70,15 @@ fz_status query_open(const plan *p, const exec_options *o, query **out, fz_error
 /* Pull: the next batch of the result, dense (no selection), in order; *end true and no batch at the end. The calling thread does the
  * work together with the pool; with little data no other thread is involved. `out` is initialised; valid until the next call. */
 fz_status query_next(query *q, batch *out, bool *end, fz_error *err);
+/* What a consumer makes of each batch of the result (rows for another program, say), made by the workers side by side. */
+typedef struct query_maker {
+    fz_status (*make)(void *ctx, const batch *b, void **made, fz_error *err); /* called by many threads at once */
+    void (*drop)(void *ctx, void *made);                                      /* for what nobody took */
+    void *ctx;
+} query_maker;
+/* Pull, with `mk` (the same at each call, from the first one on; outlives the query) instead of query_next: what was made of the next
+ * batch, in order; the caller's. *made NULL at the end. */
+fz_status query_next_made(query *q, const query_maker *mk, void **made, fz_error *err);
 /* Push: everything into a sink, in order; returns when all is consumed. Instead of query_next. */
 fz_status query_run(query *q, sink *s, fz_error *err);
 /* The job of the query: its progress counters, and what sinks encode on. */
