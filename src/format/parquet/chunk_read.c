@@ -18,7 +18,7 @@
 #include "codec/bitpack.h"
 
 #define PACKED_IN_RUNS 64 /* packed values between runs that are looked at one by one */
-#define PLACES_MAX (1u << 27) /* elements, or levels, of one read */
+#define PLACES_MAX (1u << 28) /* elements, or levels, that one read has memory for */
 
 /* ---- reading ---- */
 
@@ -87,10 +87,16 @@ static fz_status reading_room(reading *r, size_t n, fz_error *err)
     return FZ_OK;
 }
 
+/* Memory for elements grows with what levels claim: many of them are asked for at the memory budget. */
+static bool too_large(const pq_chunk *c, size_t n, size_t size)
+{
+    return n > PLACES_MAX || (n * size > PAGE_BIG && mem_over(c->m, (int64_t)(n * size)));
+}
+
 static fz_status read_too_large(const pq_chunk *c, fz_error *err)
 {
-    error_set(err, FZ_LIMIT, "Parquet column \"" STR_FMT "\" has more than %u elements in the rows of one read",
-              STR_ARG(c->leaf->element->name), PLACES_MAX);
+    error_set(err, FZ_LIMIT, "Parquet column \"" STR_FMT "\" has too many elements in the rows of one read",
+              STR_ARG(c->leaf->element->name));
     error_offset(err, (int64_t)c->page.at);
     return FZ_LIMIT;
 }
@@ -101,10 +107,11 @@ static fz_status reading_grow(reading *r, uint32_t k, fz_error *err)
     size_t need = (size_t)r->done + k;
     if (need <= r->rows)
         return FZ_OK;
-    if (need > PLACES_MAX)
-        return read_too_large(r->c, err);
     size_t more = r->rows ? (size_t)r->rows * 2 : BATCH_ROWS;
-    return reading_room(r, need > more ? need : more, err);
+    need = need > more ? need : more;
+    if (too_large(r->c, need, r->c->elem + 1))
+        return read_too_large(r->c, err);
+    return reading_room(r, need, err);
 }
 
 /* Makes room for k more levels. */
@@ -114,10 +121,10 @@ static fz_status levels_grow(pq_chunk *c, uint32_t k, fz_error *err)
     size_t need = (size_t)l->n + k, cap = l->cap ? l->cap : BATCH_ROWS;
     if (need <= l->cap)
         return FZ_OK;
-    if (need > 2 * (size_t)PLACES_MAX)
-        return read_too_large(c, err);
     while (cap < need)
         cap *= 2;
+    if (too_large(c, cap, 2))
+        return read_too_large(c, err);
     uint8_t *def = mem_resize(c->m, l->def, l->cap, cap);
     if (!def)
         return error_nomem(err);

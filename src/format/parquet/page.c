@@ -16,7 +16,6 @@
 #define WINDOW (1u << 20)
 #define HEADER_GUESS (16u << 10)
 #define HEADER_MAX (16u << 20)   /* headers may carry long minima and maxima */
-#define PAGE_BIG (64u << 20)     /* larger ones are asked for at the memory budget */
 #define SHORT_CHUNK_SLACK 100    /* what writers with that defect leave out at most */
 
 fz_status pages_init(pq_pages *s, pq_file *p, io_file *f, const pq_column_chunk *c, mem *m, fz_error *err)

@@ -85,6 +85,8 @@ fz_status decimal_check(type t, const void *values, size_t n, fz_error *err);
 
 /* ---- page.c: pages of a chunk, in order ---- */
 
+#define PAGE_BIG (64u << 20) /* bytes from which on memory for a file's claims is asked for at the budget */
+
 typedef struct pq_pages {
     pq_file *p;
     io_file *f;
