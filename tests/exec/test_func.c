@@ -220,8 +220,9 @@ static void test_names(void **state)
     for (uint32_t i = 1; i < n; i++)
         if (strcmp(names[i - 1], names[i]) >= 0)
             fail_msg("%s isn't before %s", names[i - 1], names[i]);
-    const func *tables[] = {func_math_table, func_text_table, func_regexp_table, func_date_table};
-    for (int k = 0; k < 4; k++)
+    const func *tables[] = {func_math_table, func_text_table, func_regexp_table, func_date_table, func_nested_table};
+    enum { TABLES = sizeof tables / sizeof *tables };
+    for (int k = 0; k < TABLES; k++)
         for (const func *f = tables[k]; f->name; f++) {
             bool there = !(f->name[0] >= 'a' && f->name[0] <= 'z');
             for (uint32_t i = 0; i < n && !there; i++)
@@ -231,7 +232,7 @@ static void test_names(void **state)
         }
     for (uint32_t i = 0; i < n; i++) {
         bool there = strcmp(names[i], "greatest") == 0 || strcmp(names[i], "least") == 0 || strcmp(names[i], "nullif") == 0;
-        for (int k = 0; k < 4 && !there; k++)
+        for (int k = 0; k < TABLES && !there; k++)
             for (const func *f = tables[k]; f->name && !there; f++)
                 there = strcmp(names[i], f->name) == 0;
         if (!there)
