@@ -5,8 +5,12 @@
  * large file to split it. The local part of a worker has one file and one row group open, a cursor per column it
  * has needed so far, and the position of each: columns that a batch didn't need lag behind and skip when they are
  * needed next.
+ *
+ * In a batch, rows that position deletes name go first, then those that equality deletes are equal to, then the filter's conjuncts
+ * are evaluated in turn: a deleted row can't make an expression fail. Columns that only equality deletes need stand behind the delivered
+ * ones and are read in files that need them.
  */
-#include "engine/file_scan.h"
+#include "engine/file_scan_int.h"
 
 #include <pthread.h>
 
@@ -21,12 +25,13 @@ typedef struct file_scan {
     scan base;
     file_scan_options o;
     arena a;
-    uint32_t ncols;
-    const column_def **cols;     /* delivered columns */
+    uint32_t ncols, nall;        /* delivered columns; and those of deletes behind them */
+    const column_def **cols;
+    column_def *wanted;          /* the same, as Avro's reader wants them */
+    uint32_t nkeys;              /* of the deletes */
+    uint32_t *key_col;           /* the column that has each */
     uint32_t nsteps;
     step *steps;
-    uint32_t nrest;              /* columns that no conjunct needs */
-    uint32_t *rest;
     const datum *params;
     uint32_t n_params;
     int64_t limit;               /* rows needed, or -1; only without a filter */
@@ -34,13 +39,20 @@ typedef struct file_scan {
 
     pthread_mutex_t lock;        /* guards what follows */
     uint32_t file;               /* the next one to hand out of */
-    io_file *split_f;            /* open while `file` is being split */
+    io_file *split_f;            /* open while `file` is being split … */
     pq_file *split_p;
+    avro_file *split_av;
+    const pq_match *split_how;
+    const avro_run *runs;
+    uint32_t n_runs, run;
+    arena split_mem;
     uint32_t rg;
+    pq_row_range *ranges;        /* … of the row group, that are to be read; NULL: not yet known */
+    uint32_t n_ranges, range;
     uint64_t row;
     bool rg_all_match;
     uint64_t morsels;            /* handed out so far: the next ordinal */
-    int64_t rows_out;            /* handed out so far, for limit */
+    int64_t rows_out;            /* handed out so far, for limit: at least so many */
 } file_scan;
 
 typedef struct morsel {
@@ -51,6 +63,8 @@ typedef struct morsel {
     uint64_t row, end;
     bool all_match;
     pq_file *p;                  /* referenced, unless whole */
+    avro_file *av;               /* referenced */
+    avro_run run;
 } morsel;
 
 typedef struct local {
@@ -58,64 +72,34 @@ typedef struct local {
     bool active;
     morsel m;
     uint32_t seq;
-    uint32_t file;               /* that f, p and leaf belong to; UINT32_MAX: none */
+    uint32_t file;               /* that what follows belongs to; UINT32_MAX: none */
+    arena mem;
     io_file *f;
     pq_file *p;
-    int *leaf;                   /* the column of the file of each delivered one, -1: not in it */
+    const pq_match *how;
+    avro_file *av;
+    avro_plan *plan;
+    avro_rows *rows;
+    const ib_file_deletes *deletes;
+    int *leaf;                   /* the column of the file of each of ours, -1: not in it */
+    datum *fill;                 /* and what it is then */
     uint32_t rg;                 /* that the cursors belong to; UINT32_MAX: none */
     pq_cursor **cur;
     uint64_t *at;                /* row of the row group where each cursor stands */
+    pq_row_range *ranges;        /* of a whole file's row group */
+    uint32_t n_ranges, range;
+    bool *have;                  /* columns of the batch that are read */
+    const vec **keys;
     evaluator **ev;              /* per step */
-    uint16_t sel[2][BATCH_ROWS];
+    uint16_t sel[3][BATCH_ROWS]; /* deletes', and the steps' in turn */
 } local;
 
-/* ---- pruning ---- */
-
-typedef struct bounds_ctx {
-    const file_scan *s;
-    const pq_file *p;
-    uint32_t rg;
-} bounds_ctx;
-
-static int find_leaf(const file_scan *s, const pq_file *p, const column_def *c)
-{
-    return s->o.by_name ? pq_find_name(p, c->name) : pq_find_field(p, NULL, c->field_id);
-}
-
-static bool group_bounds(void *ctx, int32_t field_id, ib_bounds *out)
-{
-    const bounds_ctx *b = ctx;
-    int leaf = -1;
-    if (!b->s->o.by_name)
-        leaf = pq_find_leaf(b->p, NULL, field_id);
-    else if (field_id >= 1 && (uint32_t)field_id <= b->s->o.schema->n)
-        leaf = pq_column_leaf(b->p, (uint32_t)pq_find_name(b->p, b->s->o.schema->cols[field_id - 1].name));
-    if (leaf < 0)
-        return false;
-    pq_bounds x;
-    pq_column_bounds(b->p, b->rg, (uint32_t)leaf, &x);
-    *out = (ib_bounds){.rows = pq_meta(b->p)->row_groups[b->rg].num_rows, .nulls = x.null_count, .nans = -1,
-                       .has_lower = x.known, .has_upper = x.known};
-    if (x.known) {
-        out->lower = x.min;
-        out->upper = x.max;
-    }
-    return true;
-}
-
-static ib_match group_match(const file_scan *s, const pq_file *p, uint32_t rg)
-{
-    if (!s->o.pred)
-        return s->nsteps ? IB_MATCH_SOME : IB_MATCH_ALL;
-    bounds_ctx b = {s, p, rg};
-    return ib_pred_eval(s->o.pred, group_bounds, &b);
-}
+static const pq_match by_name = {.by_name = true};
 
 /* ---- handing out morsels ---- */
 
-static fz_status check_rows(const scan_file *sf, const pq_file *p, fz_error *err)
+static fz_status check_rows(const scan_file *sf, int64_t have, fz_error *err)
 {
-    int64_t have = pq_meta(p)->num_rows;
     if (sf->rows < 0 || sf->rows == have)
         return FZ_OK;
     error_set(err, FZ_DATA, "the file has %lld rows, but the table's metadata says %lld", (long long)have, (long long)sf->rows);
@@ -123,12 +107,111 @@ static fz_status check_rows(const scan_file *sf, const pq_file *p, fz_error *err
     return FZ_DATA;
 }
 
+static bool is_avro(const scan_file *sf)
+{
+    return sf->planned && str_eqz(sf->planned->file->file_format, "AVRO");
+}
+
+static bool has_deletes(const scan_file *sf)
+{
+    return sf->planned && sf->planned->n_deletes;
+}
+
+static fz_status find_match(const file_scan *s, const pq_file *p, arena *a, const pq_match **how, fz_error *err)
+{
+    *how = &by_name;
+    return s->o.by_name ? FZ_OK : ib_match_parquet(s->o.mapping, p, a, how, err);
+}
+
 static void split_close(file_scan *s)
 {
     pq_close(s->split_p);
+    avro_file_close(s->split_av);
     io_close(s->split_f);
     s->split_p = NULL;
+    s->split_av = NULL;
     s->split_f = NULL;
+    s->ranges = NULL;
+    arena_reset(&s->split_mem);
+}
+
+static fz_status split_open(file_scan *s, fz_error *err)
+{
+    const scan_file *sf = &s->o.files[s->file];
+    if (is_avro(sf)) {
+        TRY(io_open(sf->path, s->o.m, &s->split_f, err));
+        TRY(avro_file_open(s->split_f, s->o.m, &s->split_av, err));
+        TRY(avro_file_runs(s->split_av, s->split_f, &s->runs, &s->n_runs, err));
+        int64_t rows = 0;
+        for (uint32_t i = 0; i < s->n_runs; i++)
+            rows += s->runs[i].rows;
+        s->run = 0;
+        return check_rows(sf, rows, err);
+    }
+    TRY(footer_cache_open(s->o.footers, sf->path, s->o.m, &s->split_f, &s->split_p, err));
+    TRY(check_rows(sf, pq_meta(s->split_p)->num_rows, err));
+    s->rg = 0;
+    return find_match(s, s->split_p, &s->split_mem, &s->split_how, err);
+}
+
+/* What is to be read of a row group: its ranges, none where nothing can match. */
+static fz_status group_ranges(const file_scan *s, const prune_file *x, uint32_t rg, arena *a, bool *all_match, pq_row_range **out,
+                              uint32_t *n, fz_error *err)
+{
+    uint64_t rows = (uint64_t)pq_meta(x->p)->row_groups[rg].num_rows;
+    ib_match match = rows == 0 ? IB_MATCH_NONE : prune_group(x, rg);
+    *all_match = *all_match || match == IB_MATCH_ALL || (!s->nsteps && !s->o.pred);
+    if (match == IB_MATCH_SOME && !*all_match)
+        return prune_pages(x, rg, a, out, n, err);
+    if (!(*out = ARENA_ARRAY(a, pq_row_range, 1)))
+        return error_nomem(err);
+    (*out)[0] = (pq_row_range){0, rows};
+    *n = match != IB_MATCH_NONE;
+    return FZ_OK;
+}
+
+/* The next morsel of a Parquet file's row group; *got false: it has none left. */
+static fz_status split_group(file_scan *s, const scan_file *sf, morsel *m, bool *got, fz_error *err)
+{
+    if (!s->ranges) {
+        prune_file x = {&s->o, s->split_p, s->split_f, s->split_how};
+        s->rg_all_match = sf->all_match;
+        TRY(group_ranges(s, &x, s->rg, &s->split_mem, &s->rg_all_match, &s->ranges, &s->n_ranges, err));
+        s->range = 0;
+        s->row = s->n_ranges ? s->ranges[0].from : 0;
+    }
+    if (s->range == s->n_ranges)
+        return FZ_OK;
+    uint64_t to = s->ranges[s->range].to, end = (s->row / FILE_SCAN_MORSEL + 1) * FILE_SCAN_MORSEL;
+    if (end + FILE_SCAN_MORSEL / 2 > to)
+        end = to;
+    *m = (morsel){.ordinal = s->morsels++, .file = s->file, .rg = s->rg, .row = s->row, .end = end,
+                  .all_match = s->rg_all_match, .p = pq_ref(s->split_p)};
+    s->row = end;
+    if (end == to && ++s->range < s->n_ranges)
+        s->row = s->ranges[s->range].from;
+    *got = true;
+    return FZ_OK;
+}
+
+/* The next morsel of the file that is open; *got false: it has none left. */
+static fz_status split_next(file_scan *s, const scan_file *sf, morsel *m, bool *got, fz_error *err)
+{
+    if (s->split_av) {
+        if (s->run == s->n_runs)
+            return FZ_OK;
+        *m = (morsel){.ordinal = s->morsels++, .file = s->file, .all_match = sf->all_match, .av = avro_file_ref(s->split_av),
+                      .run = s->runs[s->run++]};
+        m->end = (uint64_t)m->run.rows;
+        *got = true;
+        return FZ_OK;
+    }
+    for (; s->rg < pq_meta(s->split_p)->n_row_groups && !*got; s->rg += !*got) {
+        TRY(split_group(s, sf, m, got, err));
+        if (!*got)
+            s->ranges = NULL;
+    }
+    return FZ_OK;
 }
 
 /* Takes the next morsel; *got false: there is none left. */
@@ -139,47 +222,27 @@ static fz_status take(file_scan *s, morsel *m, bool *got, fz_error *err)
     pthread_mutex_lock(&s->lock);
     while (s->file < s->o.n_files && (s->limit < 0 || s->rows_out < s->limit)) {
         const scan_file *sf = &s->o.files[s->file];
-        if (!s->split_p && sf->rows >= 0 && sf->rows <= FILE_SCAN_SMALL) {
+        bool open = s->split_p || s->split_av;
+        if (!open && sf->rows >= 0 && sf->rows <= FILE_SCAN_SMALL && !is_avro(sf)) {
             *m = (morsel){.ordinal = s->morsels++, .file = s->file++, .whole = true, .all_match = sf->all_match};
-            s->rows_out += sf->rows;
+            m->end = (uint64_t)sf->rows;
             *got = true;
+        } else {
+            st = open ? FZ_OK : split_open(s, err);
+            if (st == FZ_OK)
+                st = split_next(s, sf, m, got, err);
+            if (st) {
+                error_where(err, sf->path);
+                break;
+            }
+        }
+        if (*got) {
+            s->rows_out += has_deletes(sf) ? 0 : (int64_t)(m->end - m->row);
             break;
         }
-        if (!s->split_p) {
-            TRY_GOTO(footer_cache_open(s->o.footers, sf->path, s->o.m, &s->split_f, &s->split_p, err));
-            TRY_GOTO(check_rows(sf, s->split_p, err));
-            s->rg = 0;
-            s->row = 0;
-        }
-        const pq_file_meta *meta = pq_meta(s->split_p);
-        if (s->rg == meta->n_row_groups) {
-            split_close(s);
-            s->file++;
-            continue;
-        }
-        if (s->row == 0) {
-            ib_match match = group_match(s, s->split_p, s->rg);
-            if (match == IB_MATCH_NONE || meta->row_groups[s->rg].num_rows == 0) {
-                s->rg++;
-                continue;
-            }
-            s->rg_all_match = match == IB_MATCH_ALL || sf->all_match;
-        }
-        uint64_t rows = (uint64_t)meta->row_groups[s->rg].num_rows, end = s->row + FILE_SCAN_MORSEL;
-        if (end + FILE_SCAN_MORSEL / 2 > rows)
-            end = rows;
-        *m = (morsel){.ordinal = s->morsels++, .file = s->file, .rg = s->rg, .row = s->row, .end = end,
-                      .all_match = s->rg_all_match, .p = pq_ref(s->split_p)};
-        s->rows_out += (int64_t)(end - s->row);
-        s->row = end;
-        if (end == rows) {
-            s->rg++;
-            s->row = 0;
-        }
-        *got = true;
-        break;
+        split_close(s);
+        s->file++;
     }
-out:
     pthread_mutex_unlock(&s->lock);
     return st;
 }
@@ -188,7 +251,7 @@ out:
 
 static void close_group(local *l)
 {
-    for (uint32_t i = 0; i < l->s->ncols; i++) {
+    for (uint32_t i = 0; i < l->s->nall; i++) {
         pq_cursor_close(l->cur[i]);
         l->cur[i] = NULL;
         l->at[i] = 0;
@@ -200,56 +263,194 @@ static void close_file(local *l)
 {
     close_group(l);
     pq_close(l->p);
+    avro_rows_close(l->rows);
+    avro_plan_free(l->plan);
+    avro_file_close(l->av);
     io_close(l->f);
     l->p = NULL;
+    l->rows = NULL;
+    l->plan = NULL;
+    l->av = NULL;
     l->f = NULL;
+    l->deletes = NULL;
     l->file = UINT32_MAX;
+    arena_reset(&l->mem);
 }
 
-static fz_status open_file(local *l, fz_error *err)
+/* A partition value as a column's type, to which its own may have been promoted. */
+static bool promote(const datum *v, type t, datum *out)
+{
+    *out = *v;
+    out->t = t;
+    if (type_eq(v->t, t))
+        return true;
+    if (v->t.id == T_INT32 && t.id == T_INT64)
+        out->i64 = v->i32;
+    else if (v->t.id == T_FLOAT32 && t.id == T_FLOAT64)
+        out->f64 = (double)v->f32;
+    else if (v->t.id == T_DECIMAL && t.id == T_DECIMAL && v->t.scale == t.scale && type_phys(v->t) == PHYS_I64 && type_phys(t) == PHYS_I128)
+        out->i128v = v->i64;
+    else
+        return v->t.id == T_DECIMAL && t.id == T_DECIMAL && v->t.scale == t.scale && type_phys(v->t) == type_phys(t);
+    return true;
+}
+
+/* What a column is in a file that lacks it. */
+static fz_status fill_column(local *l, uint32_t i, fz_error *err)
+{
+    const file_scan *s = l->s;
+    const column_def *c = s->cols[i];
+    const ib_scan_file *f = s->o.files[l->m.file].planned;
+    const ib_partition_spec *spec = f && s->o.md ? ib_spec_by_id(s->o.md, f->file->spec_id) : NULL;
+    l->fill[i] = DATUM_NULL(c->t);
+    for (uint32_t k = 0; spec && k < spec->n && k < f->file->n_partition; k++)
+        if (spec->fields[k].source_id == c->field_id && spec->fields[k].transform.kind == IB_IDENTITY &&
+            !f->file->partition[k].null && promote(&f->file->partition[k], c->t, &l->fill[i]))
+            return FZ_OK;
+    l->fill[i] = DATUM_NULL(c->t);
+    return c->not_null ? error_set(err, FZ_DATA, "the file lacks the required column \"" STR_FMT "\"", STR_ARG(c->name)) : FZ_OK;
+}
+
+/* Whether the file's rows need a column that isn't delivered. */
+static bool column_used(const local *l, uint32_t i)
+{
+    if (i < l->s->ncols)
+        return true;
+    for (uint32_t k = 0; l->deletes && k < l->s->nkeys; k++)
+        if (l->s->key_col[k] == i && file_deletes_uses(l->deletes, k))
+            return true;
+    return false;
+}
+
+static fz_status find_columns(local *l, fz_error *err)
 {
     file_scan *s = l->s;
-    if (l->file == l->m.file)
-        return FZ_OK;
-    close_file(l);
+    for (uint32_t i = 0; i < s->nall; i++) {
+        l->leaf[i] = -1;
+        if (!column_used(l, i))
+            continue;
+        if (l->av)
+            l->leaf[i] = avro_plan_has(l->plan, i) ? 0 : -1;
+        else
+            l->leaf[i] = s->o.by_name ? pq_find_name(l->p, s->cols[i]->name) : pq_find_field(l->p, l->how, s->cols[i]->field_id);
+        if (l->leaf[i] < 0)
+            TRY(fill_column(l, i, err));
+    }
+    return FZ_OK;
+}
+
+static fz_status open_avro(local *l, fz_error *err)
+{
+    file_scan *s = l->s;
+    const avro_match *how;
+    TRY(io_open(s->o.files[l->m.file].path, s->o.m, &l->f, err));
+    l->av = avro_file_ref(l->m.av);
+    TRY(ib_match_avro(s->o.mapping, l->av, &l->mem, &how, err));
+    TRY(avro_plan_new(l->av, l->deletes && file_deletes_compares(l->deletes) ? s->nall : s->ncols, s->wanted, how, s->o.m, &l->plan, err));
+    return avro_rows_open(l->av, l->f, l->plan, s->o.m, &l->rows, err);
+}
+
+static fz_status open_parquet(local *l, fz_error *err)
+{
+    file_scan *s = l->s;
     const scan_file *sf = &s->o.files[l->m.file];
     if (l->m.p) {
         TRY(io_open(sf->path, s->o.m, &l->f, err));
         l->p = pq_ref(l->m.p);
     } else {
         TRY(footer_cache_open(s->o.footers, sf->path, s->o.m, &l->f, &l->p, err));
-        TRY(check_rows(sf, l->p, err));
+        TRY(check_rows(sf, pq_meta(l->p)->num_rows, err));
     }
-    for (uint32_t i = 0; i < s->ncols; i++) {
-        l->leaf[i] = find_leaf(s, l->p, s->cols[i]);
-        if (l->leaf[i] < 0 && s->cols[i]->not_null) {
-            error_set(err, FZ_DATA, "the file lacks the required column \"" STR_FMT "\"", STR_ARG(s->cols[i]->name));
-            error_where(err, sf->path);
-            return FZ_DATA;
-        }
-    }
-    l->file = l->m.file;
-    return FZ_OK;
+    return find_match(s, l->p, &l->mem, &l->how, err);
 }
 
-static fz_status read_column(local *l, uint32_t i, uint32_t n, const uint16_t *sel, uint32_t nsel, batch *out, fz_error *err)
+static fz_status open_file(local *l, fz_error *err)
+{
+    if (l->file == l->m.file)
+        return FZ_OK;
+    close_file(l);
+    fz_status st;
+    TRY_GOTO(ib_deletes_file(l->s->o.deletes, l->m.file, &l->deletes, err));
+    TRY_GOTO(l->m.av ? open_avro(l, err) : open_parquet(l, err));
+    TRY_GOTO(find_columns(l, err));
+    l->file = l->m.file;
+out:
+    if (st)
+        error_where(err, l->s->o.files[l->m.file].path);
+    return st;
+}
+
+/* ---- reading ---- */
+
+static fz_status read_column(local *l, uint32_t i, uint32_t n, batch *out, fz_error *err)
 {
     file_scan *s = l->s;
     vec *v = &out->cols[i];
-    if (l->leaf[i] < 0) {
-        datum null = DATUM_NULL(s->cols[i]->t);
-        return vec_const(v, &null, n, &out->mem, err);
-    }
+    if (l->have[i])
+        return FZ_OK;
+    l->have[i] = true;
+    if (l->leaf[i] < 0)
+        return vec_const(v, &l->fill[i], n, &out->mem, err);
+    if (l->av)
+        return FZ_OK;
     if (!l->cur[i]) {
-        static const pq_match by_name = {.by_name = true};
-        TRY(pq_cursor_open(l->p, l->f, l->rg, (uint32_t)l->leaf[i], s->cols[i]->t, s->o.by_name ? &by_name : NULL, s->o.m,
-                           &l->cur[i], err));
+        TRY(pq_cursor_open(l->p, l->f, l->rg, (uint32_t)l->leaf[i], s->cols[i]->t, l->how, s->o.m, &l->cur[i], err));
         l->at[i] = 0;
     }
     if (l->at[i] < l->m.row)
         TRY(pq_cursor_skip(l->cur[i], l->m.row - l->at[i], err));
-    TRY(pq_cursor_read(l->cur[i], n, sel, nsel, v, out, err));
+    /* Where nearly all rows are wanted, all are decoded: that is faster than picking. */
+    bool dense = out->nsel > n - n / 8;
+    TRY(pq_cursor_read(l->cur[i], n, dense ? NULL : out->sel, dense ? n : out->nsel, v, out, err));
     l->at[i] = l->m.row + n;
+    return FZ_OK;
+}
+
+/* Leaves deleted rows out; row: of the file. */
+static fz_status apply_deletes(local *l, uint64_t row, uint32_t n, batch *out, fz_error *err)
+{
+    file_scan *s = l->s;
+    uint32_t nsel = file_deletes_positions(l->deletes, row, n, l->sel[2]);
+    if (nsel < n) {
+        out->sel = l->sel[2];
+        out->nsel = nsel;
+    }
+    if (nsel == 0 || !file_deletes_compares(l->deletes))
+        return FZ_OK;
+    for (uint32_t k = 0; k < s->nkeys; k++)
+        if (file_deletes_uses(l->deletes, k)) {
+            TRY(read_column(l, s->key_col[k], n, out, err));
+            l->keys[k] = &out->cols[s->key_col[k]];
+        }
+    TRY(file_deletes_equality(l->deletes, l->keys, out->nsel, out->sel, l->sel[2], &nsel, s->o.m, err));
+    if (nsel < out->nsel) {
+        out->sel = l->sel[2];
+        out->nsel = nsel;
+    }
+    return FZ_OK;
+}
+
+static fz_status filter_rows(local *l, uint32_t n, batch *out, fz_error *err)
+{
+    file_scan *s = l->s;
+    unsigned which = 0;
+    for (uint32_t k = 0; k < s->nsteps && !l->m.all_match; k++) {
+        const step *st = &s->steps[k];
+        for (uint32_t i = 0; i < st->ncols; i++)
+            TRY(read_column(l, st->cols[i], n, out, err));
+        uint32_t nsel = 0;
+        TRY(evaluator_filter(l->ev[k], out, l->sel[which], &nsel, err));
+        bool fewer = nsel < out->nsel;
+        out->nsel = nsel;
+        if (nsel == 0)
+            return FZ_OK;
+        if (fewer) {
+            out->sel = l->sel[which];
+            which ^= 1;
+        }
+    }
+    for (uint32_t i = 0; i < s->ncols; i++)
+        TRY(read_column(l, i, n, out, err));
     return FZ_OK;
 }
 
@@ -257,64 +458,119 @@ static fz_status read_column(local *l, uint32_t i, uint32_t n, const uint16_t *s
 static fz_status read_rows(local *l, uint32_t n, batch *out, fz_error *err)
 {
     file_scan *s = l->s;
-    TRY(batch_columns(out, s->ncols, err));
-    out->nrows = out->nsel = n;
-    out->sel = NULL;
-    out->stable = true; /* the cursors' memory is in `keep`, the selection is copied by batch_hold */
-    unsigned which = 0;
-    for (uint32_t k = 0; k < s->nsteps && !l->m.all_match; k++) {
-        const step *st = &s->steps[k];
-        for (uint32_t i = 0; i < st->ncols; i++)
-            TRY(read_column(l, st->cols[i], n, out->sel, out->nsel, out, err));
-        uint32_t nsel = 0;
-        TRY(evaluator_filter(l->ev[k], out, l->sel[which], &nsel, err));
-        out->nsel = nsel;
-        if (nsel == 0)
-            return FZ_OK;
-        if (nsel < n) {
-            out->sel = l->sel[which];
-            which ^= 1;
-        }
+    uint64_t row = l->m.row;
+    if (!l->av) {
+        row += (uint64_t)pq_meta(l->p)->row_groups[l->rg].first_row;
+        TRY(batch_columns(out, s->nall, err));
+        out->nrows = out->nsel = n;
+        out->sel = NULL;
+        out->stable = true; /* the cursors' memory is in `keep`, the selection is copied by batch_hold */
     }
-    if (l->m.all_match)
-        for (uint32_t k = 0; k < s->nsteps; k++)
-            for (uint32_t i = 0; i < s->steps[k].ncols; i++)
-                TRY(read_column(l, s->steps[k].cols[i], n, NULL, n, out, err));
-    for (uint32_t i = 0; i < s->nrest; i++)
-        TRY(read_column(l, s->rest[i], n, out->sel, out->nsel, out, err));
+    memset(l->have, 0, s->nall);
+    if (l->deletes)
+        TRY(apply_deletes(l, row, n, out, err));
+    if (out->nsel)
+        TRY(filter_rows(l, n, out, err));
+    out->ncols = s->ncols;
     return FZ_OK;
 }
 
-/* In a morsel that is a whole file: enters the next row group that can match; false at the end. */
-static bool next_group(local *l, uint32_t from)
+/* In a morsel that is a whole file: enters the next range of rows that can match; *more false at the end. */
+static fz_status next_range(local *l, uint32_t from, bool *more, fz_error *err)
 {
     const pq_file_meta *meta = pq_meta(l->p);
-    for (uint32_t rg = from; rg < meta->n_row_groups; rg++) {
-        if (meta->row_groups[rg].num_rows == 0)
-            continue;
-        ib_match match = group_match(l->s, l->p, rg);
-        if (match == IB_MATCH_NONE)
-            continue;
+    *more = l->ranges && l->range + 1 < l->n_ranges;
+    l->range += *more;
+    for (uint32_t rg = from; rg < meta->n_row_groups && !*more; rg++) {
+        prune_file x = {&l->s->o, l->p, l->f, l->how};
+        l->m.all_match = l->s->o.files[l->m.file].all_match;
+        TRY(group_ranges(l->s, &x, rg, &l->mem, &l->m.all_match, &l->ranges, &l->n_ranges, err));
+        l->range = 0;
         l->m.rg = rg;
-        l->m.row = 0;
-        l->m.end = (uint64_t)meta->row_groups[rg].num_rows;
-        l->m.all_match = match == IB_MATCH_ALL || l->s->o.files[l->m.file].all_match;
-        return true;
+        *more = l->n_ranges > 0;
     }
-    return false;
+    if (*more) {
+        l->m.row = l->ranges[l->range].from;
+        l->m.end = l->ranges[l->range].to;
+    }
+    return FZ_OK;
 }
 
 static fz_status enter_morsel(local *l, fz_error *err)
 {
     TRY(open_file(l, err));
     l->seq = 0;
-    if (l->m.whole) {
-        if (!next_group(l, 0)) {
-            l->m.rg = UINT32_MAX;
-            l->m.row = l->m.end = 0;
-        }
-    }
+    l->ranges = NULL;
+    l->n_ranges = 0;
+    if (l->m.av)
+        return avro_rows_start(l->rows, &l->m.run, err);
+    if (!l->m.whole)
+        return FZ_OK;
+    bool more;
+    TRY(next_range(l, 0, &more, err));
+    if (!more)
+        l->m.row = l->m.end = 0;
     return FZ_OK;
+}
+
+/* How many rows to read at most. */
+static uint32_t batch_rows(const local *l)
+{
+    const file_scan *s = l->s;
+    uint64_t left = l->m.end - l->m.row;
+    uint32_t n = left < BATCH_ROWS ? (uint32_t)left : BATCH_ROWS;
+    if (s->limit >= 0 && s->limit < n)
+        n = s->limit > 0 ? (uint32_t)s->limit : 1;
+    for (uint32_t i = 0; i < s->ncols; i++)
+        if (l->leaf[i] >= 0) {
+            uint32_t most = pq_read_rows(l->p, l->rg, (uint32_t)l->leaf[i]);
+            n = n < most ? n : most;
+        }
+    return n;
+}
+
+/* The morsel's next rows; *n 0: it is at its end. */
+static fz_status next_rows(local *l, batch *out, uint32_t *n, fz_error *err)
+{
+    *n = 0;
+    if (l->av) {
+        int64_t first;
+        bool more;
+        TRY(avro_rows_next(l->rows, out, &first, &more, err));
+        if (!more)
+            return FZ_OK;
+        l->m.row = (uint64_t)first;
+        *n = out->nrows;
+        return read_rows(l, *n, out, err);
+    }
+    if (l->m.row == l->m.end && l->m.whole && l->n_ranges) {
+        bool more;
+        TRY(next_range(l, l->m.rg + 1, &more, err));
+    }
+    if (l->m.row == l->m.end)
+        return FZ_OK;
+    if (l->rg != l->m.rg) {
+        close_group(l);
+        l->rg = l->m.rg;
+    }
+    *n = batch_rows(l);
+    TRY(read_rows(l, *n, out, err));
+    l->m.row += *n;
+    return FZ_OK;
+}
+
+static fz_status begin(local *l, bool *got, fz_error *err)
+{
+    TRY(take(l->s, &l->m, got, err));
+    if (!*got)
+        return FZ_OK;
+    l->active = true;
+    fz_status st = enter_morsel(l, err);
+    pq_close(l->m.p);
+    l->m.p = NULL;
+    avro_file_close(l->m.av);
+    l->m.av = NULL;
+    return st;
 }
 
 static fz_status scan_next(scan *base, void *local_, task *waiter, batch *out, source_result *r, fz_error *err)
@@ -326,21 +582,22 @@ static fz_status scan_next(scan *base, void *local_, task *waiter, batch *out, s
             return error_set(err, FZ_CANCELLED, "cancelled");
         if (!l->active) {
             bool got;
-            TRY(take(s, &l->m, &got, err));
+            TRY(begin(l, &got, err));
             if (!got) {
                 *r = SOURCE_END;
                 return FZ_OK;
             }
-            l->active = true;
-            fz_status st = enter_morsel(l, err);
-            pq_close(l->m.p);
-            l->m.p = NULL;
-            if (st)
-                return st;
         }
-        if (l->m.row == l->m.end && l->m.whole && l->m.rg != UINT32_MAX && next_group(l, l->m.rg + 1))
-            continue;
-        if (l->m.row == l->m.end) {
+        batch_reset(out);
+        uint32_t n;
+        fz_status st = next_rows(l, out, &n, err);
+        if (st) {
+            error_where(err, s->o.files[l->file].path);
+            return st;
+        }
+        out->morsel = l->m.ordinal;
+        out->seq = l->seq;
+        if (n == 0) {
             batch_reset(out);
             out->morsel = l->m.ordinal;
             out->seq = l->seq;
@@ -348,29 +605,6 @@ static fz_status scan_next(scan *base, void *local_, task *waiter, batch *out, s
             *r = SOURCE_MORSEL_END;
             return FZ_OK;
         }
-        if (l->rg != l->m.rg) {
-            close_group(l);
-            l->rg = l->m.rg;
-        }
-        /* A worker that comes back to a row group moves forward only. */
-        uint64_t left = l->m.end - l->m.row;
-        uint32_t n = left < BATCH_ROWS ? (uint32_t)left : BATCH_ROWS;
-        if (s->limit >= 0 && s->limit < n)
-            n = s->limit > 0 ? (uint32_t)s->limit : 1;
-        for (uint32_t i = 0; i < s->ncols; i++)
-            if (l->leaf[i] >= 0) {
-                uint32_t most = pq_read_rows(l->p, l->rg, (uint32_t)l->leaf[i]);
-                n = n < most ? n : most;
-            }
-        batch_reset(out);
-        out->morsel = l->m.ordinal;
-        out->seq = l->seq;
-        fz_status st = read_rows(l, n, out, err);
-        if (st) {
-            error_where(err, s->o.files[l->file].path);
-            return st;
-        }
-        l->m.row += n;
         if (out->nsel == 0) {
             if (s->j) /* batches that are delivered are counted by who takes them */
                 atomic_fetch_add_explicit(&s->j->prog.rows_done, n, memory_order_relaxed);
@@ -394,9 +628,13 @@ static void local_close(scan *base, void *local_)
     if (l->ev)
         for (uint32_t i = 0; i < s->nsteps; i++)
             evaluator_close(l->ev[i]);
-    mem_free(m, l->cur, sizeof *l->cur * (s->ncols + 1));
-    mem_free(m, l->at, sizeof *l->at * (s->ncols + 1));
-    mem_free(m, l->leaf, sizeof *l->leaf * (s->ncols + 1));
+    arena_free(&l->mem);
+    mem_free(m, l->cur, sizeof *l->cur * (s->nall + 1));
+    mem_free(m, l->at, sizeof *l->at * (s->nall + 1));
+    mem_free(m, l->leaf, sizeof *l->leaf * (s->nall + 1));
+    mem_free(m, l->fill, sizeof *l->fill * (s->nall + 1));
+    mem_free(m, l->have, sizeof *l->have * (s->nall + 1));
+    mem_free(m, l->keys, sizeof *l->keys * (s->nkeys + 1));
     mem_free(m, l->ev, sizeof *l->ev * (s->nsteps + 1));
     mem_free(m, l, sizeof *l);
 }
@@ -410,11 +648,15 @@ static fz_status local_open(scan *base, void **out, fz_error *err)
         return error_nomem(err);
     l->s = s;
     l->file = l->rg = UINT32_MAX;
-    l->cur = mem_zalloc(m, sizeof *l->cur * (s->ncols + 1));
-    l->at = mem_zalloc(m, sizeof *l->at * (s->ncols + 1));
-    l->leaf = mem_zalloc(m, sizeof *l->leaf * (s->ncols + 1));
+    arena_init(&l->mem, m);
+    l->cur = mem_zalloc(m, sizeof *l->cur * (s->nall + 1));
+    l->at = mem_zalloc(m, sizeof *l->at * (s->nall + 1));
+    l->leaf = mem_zalloc(m, sizeof *l->leaf * (s->nall + 1));
+    l->fill = mem_zalloc(m, sizeof *l->fill * (s->nall + 1));
+    l->have = mem_zalloc(m, sizeof *l->have * (s->nall + 1));
+    l->keys = mem_zalloc(m, sizeof *l->keys * (s->nkeys + 1));
     l->ev = mem_zalloc(m, sizeof *l->ev * (s->nsteps + 1));
-    fz_status st = l->cur && l->at && l->leaf && l->ev ? FZ_OK : error_nomem(err);
+    fz_status st = l->cur && l->at && l->leaf && l->fill && l->have && l->keys && l->ev ? FZ_OK : error_nomem(err);
     for (uint32_t i = 0; i < s->nsteps && !st; i++)
         st = evaluator_open(s->steps[i].e, s->params, s->n_params, m, &l->ev[i], err);
     if (st) {
@@ -429,6 +671,7 @@ static void scan_close(scan *base)
 {
     file_scan *s = (file_scan *)base;
     split_close(s);
+    arena_free(&s->split_mem);
     pthread_mutex_destroy(&s->lock);
     if (s->o.owned_free)
         s->o.owned_free(s->o.owned);
@@ -470,17 +713,39 @@ static fz_status add_steps(file_scan *s, const expr *filter, fz_error *err)
     bool *known = ARENA_ARRAY(&s->a, bool, s->ncols + 1);
     uint32_t max = filter && filter->kind == EX_AND ? filter->n : 1;
     s->steps = ARENA_ARRAY(&s->a, step, max);
-    s->rest = ARENA_ARRAY(&s->a, uint32_t, s->ncols + 1);
-    if (!known || !s->steps || !s->rest)
+    if (!known || !s->steps)
         return error_nomem(err);
     if (filter && filter->kind == EX_AND)
         for (uint32_t i = 0; i < filter->n; i++)
             TRY(add_step(s, filter->args[i], known, err));
     else if (filter)
         TRY(add_step(s, filter, known, err));
-    for (uint32_t i = 0; i < s->ncols; i++)
-        if (!known[i])
-            s->rest[s->nrest++] = i;
+    return FZ_OK;
+}
+
+/* The delivered columns, and behind them those that equality deletes compare and that aren't delivered. */
+static fz_status choose_columns(file_scan *s, const scan_request *r, fz_error *err)
+{
+    const ib_delete_key *keys = ib_deletes_keys(s->o.deletes, &s->nkeys);
+    uint32_t max = r->ncols + s->nkeys + 1;
+    s->ncols = s->nall = r->ncols;
+    s->cols = ARENA_ARRAY(&s->a, const column_def *, max);
+    s->wanted = ARENA_ARRAY(&s->a, column_def, max);
+    s->key_col = ARENA_ARRAY(&s->a, uint32_t, s->nkeys + 1);
+    if (!s->cols || !s->wanted || !s->key_col)
+        return error_nomem(err);
+    for (uint32_t i = 0; i < r->ncols; i++)
+        s->cols[i] = &s->o.schema->cols[r->cols[i]];
+    for (uint32_t k = 0; k < s->nkeys; k++) {
+        uint32_t i = 0;
+        while (i < s->nall && !(s->cols[i]->field_id == keys[k].col.field_id && type_eq(s->cols[i]->t, keys[k].col.t)))
+            i++;
+        if (i == s->nall)
+            s->cols[s->nall++] = &keys[k].col;
+        s->key_col[k] = i;
+    }
+    for (uint32_t i = 0; i < s->nall; i++)
+        s->wanted[i] = *s->cols[i];
     return FZ_OK;
 }
 
@@ -499,14 +764,8 @@ fz_status file_scan_open(const file_scan_options *o, const scan_request *r, scan
     arena_init(&s->a, o->m);
     pthread_mutex_init(&s->lock, NULL);
     fz_status st = FZ_OK;
-    s->ncols = r->ncols;
-    s->cols = ARENA_ARRAY(&s->a, const column_def *, r->ncols + 1);
-    if (!s->cols) {
-        st = error_nomem(err);
-        goto out;
-    }
-    for (uint32_t i = 0; i < r->ncols; i++)
-        s->cols[i] = &o->schema->cols[r->cols[i]];
+    arena_init(&s->split_mem, o->m);
+    TRY_GOTO(choose_columns(s, r, err));
     TRY_GOTO(add_steps(s, r->filter, err));
     int64_t rows = 0;
     for (uint32_t i = 0; i < o->n_files; i++)

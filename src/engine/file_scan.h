@@ -1,11 +1,14 @@
 /*
- * file_scan.h: a scan over a list of Parquet files: the rows of a table's snapshot, or of files named in a
- * query. It turns files into morsels, prunes row groups, and reads columns late: the columns of the filter first, conjunct by
- * conjunct, the others only for rows that are left.
+ * file_scan.h: a scan over a list of Parquet and Avro files: the rows of a table's snapshot, or of files named in a
+ * query. It turns files into morsels, prunes row groups and pages, leaves out deleted rows, and reads columns late: the columns of
+ * the filter first, conjunct by conjunct, the others only for rows that are left.
  *
  * A morsel is a run of rows of one row group (FILE_SCAN_MORSEL rows, so that the pages of files written here don't
- * straddle morsels), or a whole small file. Workers take morsels in order; a worker that gets a later morsel of the
- * row group it is in moves its cursors forward instead of opening them anew.
+ * straddle morsels), a run of blocks of an Avro file, or a whole small Parquet file. Workers take morsels in order; a worker that gets
+ * a later morsel of the row group it is in moves its cursors forward instead of opening them anew.
+ *
+ * A table's files are of all the schemas and specs that it had. A column is found by field id, in files without ids as
+ * iceberg/plan/mapping.h says. One that isn't there has the value of the file's identity partition field, else is null.
  */
 #ifndef ENGINE_FILE_SCAN_H
 #define ENGINE_FILE_SCAN_H
@@ -13,7 +16,8 @@
 #include "engine/footer_cache.h"
 #include "exec/source.h"
 #include "format/parquet/parquet.h"
-#include "iceberg/plan/plan.h"
+#include "iceberg/deletes/deletes.h"
+#include "iceberg/plan/mapping.h"
 
 #define FILE_SCAN_MORSEL 65536
 #define FILE_SCAN_SMALL  131072 /* files of at most so many rows are one morsel */
@@ -22,6 +26,7 @@ typedef struct scan_file {
     const char *path;
     int64_t rows;        /* what the table's metadata says, or -1: whatever the footer says */
     bool all_match;      /* every row satisfies the filter: it isn't evaluated */
+    const ib_scan_file *planned; /* of a table, else NULL */
 } scan_file;
 
 typedef struct file_scan_options {
@@ -30,6 +35,9 @@ typedef struct file_scan_options {
     const row_schema *schema;   /* the table's; request columns refer to it */
     bool by_name;               /* columns are found by name (plain files), else by field id */
     const ib_pred *pred;        /* over field ids (ordinals + 1 where by_name), for pruning row groups; or NULL */
+    const ib_metadata *md;      /* of a table, else NULL; and what belongs to its files: */
+    const ib_mapping *mapping;  /* for files without field ids, or NULL */
+    ib_deletes *deletes;        /* of the table's scan, files numbered as here, or NULL */
     footer_cache *footers;
     mem *m;
     void *owned;                /* released with owned_free when the scan closes */

@@ -21,12 +21,15 @@ typedef struct iceberg_source {
 typedef struct scan_plan {
     arena a;
     ib_scan *plan;
+    ib_deletes *deletes;
+    ib_mapping *mapping;
     mem *m;
 } scan_plan;
 
 static void scan_plan_free(void *p_)
 {
     scan_plan *p = p_;
+    ib_deletes_free(p->deletes);
     ib_scan_free(p->plan);
     arena_free(&p->a);
     mem_free(p->m, p, sizeof *p);
@@ -62,12 +65,6 @@ out:
 static fz_status source_open(const table_source *base, const scan_request *r, scan **out, bool *filtered, fz_error *err)
 {
     const iceberg_source *t = (const iceberg_source *)base;
-    for (uint32_t i = 0; i < r->ncols; i++) {
-        const column_def *c = &base->schema.cols[r->cols[i]];
-        if (type_is_nested(c->t))
-            return error_set(err, FZ_UNSUPPORTED, "column \"" STR_FMT "\" of " STR_FMT " is nested; reading nested columns isn't supported",
-                             STR_ARG(c->name), STR_ARG(base->name));
-    }
     scan_plan *p;
     const ib_pred *pred;
     TRY(plan_files(t, r, &p, &pred, err));
@@ -80,14 +77,16 @@ static fz_status source_open(const table_source *base, const scan_request *r, sc
     for (uint32_t i = 0; i < p->plan->n; i++) {
         const ib_scan_file *f = &p->plan->files[i];
         files[i] = (scan_file){arena_strndup(&p->a, f->file->file_path.p, f->file->file_path.n), f->file->record_count,
-                               f->all_match};
+                               f->all_match, f};
         if (!files[i].path) {
             st = error_nomem(err);
             goto out;
         }
     }
-    file_scan_options o = {.n_files = p->plan->n, .files = files, .schema = &base->schema, .pred = pred,
-                           .footers = t->lake->rt->footers, .m = t->m, .owned = p, .owned_free = scan_plan_free};
+    TRY_GOTO(ib_mapping_of(t->table->md, &p->a, &p->mapping, err));
+    TRY_GOTO(ib_deletes_new(p->plan, t->table->md, t->m, &p->deletes, err));
+    file_scan_options o = {.n_files = p->plan->n, .files = files, .schema = &base->schema, .pred = pred, .md = t->table->md,
+                           .mapping = p->mapping, .deletes = p->deletes, .footers = t->lake->rt->footers, .m = t->m, .owned = p, .owned_free = scan_plan_free};
     st = file_scan_open(&o, r, out, err);
     *filtered = true;
 out:
@@ -128,6 +127,8 @@ static void source_explain(const table_source *base, const scan_request *r, sbuf
                 (long long)p->plan->rows, p->plan->manifests_read, p->plan->manifests);
     if (p->plan->files_pruned)
         sbuf_printf(out, ", %u files pruned", p->plan->files_pruned);
+    if (p->plan->n_deletes)
+        sbuf_printf(out, ", %u delete file%s", p->plan->n_deletes, p->plan->n_deletes == 1 ? "" : "s");
     scan_plan_free(p);
 }
 
@@ -156,7 +157,7 @@ fz_status schema_columns(const ib_schema *sc, arena *a, row_schema *out, fz_erro
     return FZ_OK;
 }
 
-static fz_status find_snapshot(const ib_metadata *md, const sql_travel *travel, const ib_snapshot **out, fz_error *err)
+fz_status iceberg_find_snapshot(const ib_metadata *md, const sql_travel *travel, const ib_snapshot **out, fz_error *err)
 {
     *out = NULL;
     if (!travel || travel->kind == TRAVEL_NONE) {
@@ -194,7 +195,7 @@ fz_status iceberg_table_open(fz_session *s, ib_table *table, const sql_travel *t
     t->lake = s->lake;
     atomic_fetch_add(&s->lake->refs, 1);
     fz_status st = FZ_OK;
-    TRY_GOTO(find_snapshot(table->md, travel, &t->snapshot, err));
+    TRY_GOTO(iceberg_find_snapshot(table->md, travel, &t->snapshot, err));
     const ib_schema *sc = ib_current_schema(table->md);
     /* A moment of the past, a snapshot and a tag are read with the schema of then, a branch with the table's own. */
     const ib_ref *ref = travel && travel->kind == TRAVEL_REF ? ib_ref_by_name(table->md, travel->ref) : NULL;
@@ -207,7 +208,7 @@ fz_status iceberg_table_open(fz_session *s, ib_table *table, const sql_travel *t
     TRY_GOTO(schema_columns(sc, &t->a, &t->base.schema, err));
     sbuf name;
     sbuf_init(&name, m);
-    sbuf_printf(&name, "%s.%s", table->ns, table->name);
+    sbuf_printf(&name, "%s%s%s", table->ns, *table->ns ? "." : "", table->name);
     t->base.name = (str){arena_strndup(&t->a, name.p, name.n), name.n};
     sbuf_free(&name);
     if (!t->base.name.p)

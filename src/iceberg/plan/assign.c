@@ -20,7 +20,7 @@
 #define FILE_PATH_ID 2147483546 /* of position delete files */
 
 typedef struct group {
-    struct group *next;
+    uint32_t number;         /* of a partition: from 1 */
     uint32_t n, cap;
     ib_scan_delete **at;
 } group;
@@ -32,7 +32,7 @@ typedef struct assigner {
     arena a;                 /* groups */
     strmap paths, partitions;
     group global;
-    bool by_partition;       /* some group is */
+    uint32_t n_groups;
     sbuf key;
     ib_scan_delete *all;
     const ib_scan_delete **picked;
@@ -99,10 +99,15 @@ static fz_status group_add(assigner *x, group *g, ib_scan_delete *d, fz_error *e
 static fz_status group_put(assigner *x, strmap *map, str key, ib_scan_delete *d, fz_error *err)
 {
     void **at = strmap_put(map, key);
-    if (at && !*at)
-        *at = ARENA_NEW(&x->a, group);
+    if (at && !*at) {
+        group *g = ARENA_NEW(&x->a, group);
+        if (g)
+            g->number = ++x->n_groups;
+        *at = g;
+    }
     if (!at || !*at)
         return error_nomem(err);
+    d->group = ((group *)*at)->number;
     return group_add(x, *at, d, err);
 }
 
@@ -126,14 +131,12 @@ static fz_status put_in_group(assigner *x, ib_scan_delete *d, fz_error *err)
             return group_put(x, &x->paths, path, d, err);
     } else {
         const ib_partition_spec *spec = ib_spec_by_id(x->md, f->spec_id);
-        d->global = spec && spec->n == 0;
-        if (d->global)
+        if (spec && spec->n == 0)
             return group_add(x, &x->global, d, err);
     }
     partition_key(&x->key, f);
     if (x->key.failed)
         return error_nomem(err);
-    x->by_partition = true;
     return group_put(x, &x->partitions, (str){x->key.p, x->key.n}, d, err);
 }
 
@@ -196,7 +199,7 @@ static fz_status assign_to(assigner *x, ib_scan_file *f, fz_error *err)
 {
     group *part = NULL;
     uint32_t n = 0;
-    if (x->by_partition) {
+    if (x->partitions.n) {
         partition_key(&x->key, f->file);
         if (x->key.failed)
             return error_nomem(err);

@@ -85,7 +85,7 @@ ib_match ib_pred_file(const ib_pred *p, const ib_metadata *md, const ib_data_fil
 typedef struct ib_scan_delete {
     const ib_data_file *file; /* with statistics */
     int64_t sequence_number;
-    bool global;             /* equality deletes of an unpartitioned spec: for all partitions */
+    uint32_t group;          /* equality deletes: equal numbers, the same data files; 0: of all partitions */
     uint32_t ordinal;        /* in the scan's deletes */
     uint32_t users;          /* data files that it is for */
 } ib_scan_delete;

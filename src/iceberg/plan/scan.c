@@ -10,6 +10,7 @@
  *   4. Where there are data files, delete manifests are read in the same way, and deletes assigned (assign.c).
  *      A delete manifest can be pruned by partition too: its deletes are for files of the same partition.
  */
+#include "iceberg/manifest/inline.h"
 #include "iceberg/plan/plan_int.h"
 
 #include <stdlib.h>
@@ -168,9 +169,7 @@ static fz_status hold(const planning *p, ib_scan *s, fz_error *err)
 static fz_status plan_snapshot(planning *p, const ib_snapshot *snap, job *j, ib_scan *s, fz_error *err)
 {
     ib_decoded *list = NULL;
-    if (snap->manifest_list.n == 0)
-        return error_set(err, FZ_UNSUPPORTED, "snapshots without a manifest list (format version 1) are not supported");
-    TRY(ib_manifest_list_get(p->cache, snap->manifest_list, p->m, &list, err));
+    TRY(ib_snapshot_manifests(p->cache, snap, p->m, &list, err));
     fz_status st;
     TRY_GOTO(choose_manifests(p, list, s, err));
     TRY_GOTO(run_tasks(p, j, 0, p->n_data, err));
@@ -210,11 +209,7 @@ fz_status ib_plan_stats(const ib_metadata *md, const ib_snapshot *snap, const ib
 fz_status ib_plan(const ib_metadata *md, const ib_snapshot *snap, const ib_pred *pred, ib_manifest_cache *cache, job *j,
                   mem *m, ib_scan **out, fz_error *err)
 {
-    TRY(ib_plan_stats(md, snap, pred, false, cache, j, m, out, err));
-    if (!(*out)->n_deletes)
-        return FZ_OK;
-    ib_scan_free(*out);
-    return error_set(err, FZ_UNSUPPORTED, "delete files are not supported");
+    return ib_plan_stats(md, snap, pred, false, cache, j, m, out, err);
 }
 
 void ib_scan_free(ib_scan *s)
@@ -239,9 +234,7 @@ fz_status ib_count_rows(const ib_metadata *md, const ib_snapshot *snap, ib_manif
         return FZ_OK;
     ib_decoded *list = NULL;
     *known = false;
-    if (snap->manifest_list.n == 0)
-        return FZ_OK;
-    TRY(ib_manifest_list_get(cache, snap->manifest_list, m, &list, err));
+    TRY(ib_snapshot_manifests(cache, snap, m, &list, err));
     bool all = true;
     for (uint32_t i = 0; i < list->n && all; i++) {
         const ib_manifest_file *f = &list->files[i];
