@@ -8,8 +8,13 @@ FRAZIL = os.environ.get("FRAZIL_COMMAND") or os.path.join(os.environ.get("FRAZIL
 
 
 class Lake:
+    """damaged: the test breaks the lake on purpose, so that nobody checks what it leaves."""
+    made = []
+
     def __init__(self, path):
         self.path = str(path)
+        self.damaged = False
+        Lake.made.append(self)
 
     def run(self, *args, check=True, stdin=None, env=None, timeout=300):
         r = subprocess.run([FRAZIL, "--lake", self.path, *map(str, args)], input=stdin, capture_output=True, timeout=timeout,
@@ -37,6 +42,25 @@ class Lake:
 
     def table(self, name):
         return self.catalog().load_table(name if "." in name else "default." + name)
+
+
+@pytest.fixture(autouse=True)
+def lakes_are_valid(request):
+    """Every lake that a test leaves is checked against the specification."""
+    Lake.made.clear()
+    yield
+    from validate_iceberg import validate_lake
+    failed = getattr(request.node, "failed", False)
+    for path in sorted({x.path for x in Lake.made} - {x.path for x in Lake.made if x.damaged}):
+        wrong = validate_lake(path)
+        assert failed or not wrong, "\n".join(wrong[:20])
+
+
+@pytest.hookimpl(hookwrapper=True)
+def pytest_runtest_makereport(item, call):
+    report = (yield).get_result()
+    if report.when == "call":
+        item.failed = report.failed
 
 
 @pytest.fixture

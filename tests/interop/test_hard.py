@@ -396,6 +396,7 @@ def test_damaged_catalog(lake, tmp_path, content):
 
 
 def test_metadata_that_is_gone_or_damaged(lake, tmp_path):
+    lake.damaged = True
     a = rows_csv(tmp_path / "a.csv", 10)
     lake.load(a, "t")
     lake.load(a, "u")

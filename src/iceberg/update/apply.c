@@ -196,7 +196,7 @@ static fz_status order_add(applier *x, const ib_update *u)
     ib_metadata *md = x->md;
     if (!u->order)
         return error_set(x->err, FZ_INVALID, "an update adds no sort order");
-    int32_t next = u->order->n ? 1 : 0; /* 0 is the unsorted order's */
+    int32_t next = 1; /* 0 is the unsorted order's */
     for (uint32_t i = 0; i < md->n_orders; i++) {
         if (order_same(&x->orders[i], u->order)) {
             x->added_order = x->orders[i].order_id;
@@ -208,7 +208,7 @@ static fz_status order_add(applier *x, const ib_update *u)
     ib_sort_order *s = &x->orders[md->n_orders];
     if (!order_copy(x->a, u->order, s))
         return error_nomem(x->err);
-    x->added_order = s->order_id = next;
+    x->added_order = s->order_id = u->order->n ? next : 0;
     md->n_orders++;
     return FZ_OK;
 }

@@ -45,7 +45,7 @@ static int64_t place_of(const expiry *e, int64_t id)
         else
             hi = mid;
     }
-    return lo < e->md->n_snapshots && e->sorted[lo]->snapshot_id == id ? lo : -1;
+    return lo < e->md->n_snapshots && e->sorted[lo]->snapshot_id == id ? (int64_t)lo : -1;
 }
 
 static bool ref_stays(const expiry *e, const ib_ref *r)
