@@ -6,11 +6,15 @@
 #include "engine/csv_table.h"
 #include "engine/engine_int.h"
 #include "engine/files.h"
+#include "engine/metadata_tables.h"
 #include "engine/parquet_table.h"
+#include "engine/path_table.h"
 
 #include "arrow/bridge.h"
 
 #define MAX_INPUTS 1024
+
+static fz_status statement_pin(statement *st, ib_ident id, ib_table **t, fz_error *err);
 
 static fz_status resolve_table(sql_resolver *r, const sql_name *name, const sql_travel *travel, arena *a, table_source **out, fz_error *err)
 {
@@ -19,6 +23,17 @@ static fz_status resolve_table(sql_resolver *r, const sql_name *name, const sql_
     ib_table *t;
     sql_travel named;
     TRY(statement_table_at(st, name, &id, &t, &named, err));
+    if (!t) {
+        sql_name of;
+        int kind;
+        TRY(metadata_table_split(name, &st->a, &of, &kind, err));
+        if (kind >= 0) {
+            ib_ident owner;
+            TRY(statement_table(st, &of, &owner, &t, err));
+        }
+        if (t)
+            return metadata_table_open(st->s, t, kind, travel, out, err);
+    }
     if (!t)
         return error_sql(err, FZ_NOT_FOUND, "42P01", "there is no table " STR_FMT "." STR_FMT, STR_ARG(id.ns), STR_ARG(id.name));
     if (named.kind != TRAVEL_NONE && travel && travel->kind != TRAVEL_NONE)
@@ -73,8 +88,18 @@ static void statement_csv_options(statement *st, csv_options *o)
     o->temp_dir = st->s->lake->rt->temp_dir;
 }
 
-static fz_status resolve_file(sql_resolver *r, str path, arena *a, table_source **out, fz_error *err)
+static fz_status resolve_file(sql_resolver *r, str path, const sql_travel *travel, arena *a, table_source **out, fz_error *err)
 {
+    statement *st = (statement *)r;
+    ib_table *t;
+    int kind;
+    TRY(path_table_load(path, &st->s->lake->rt->rt->root, &st->a, &t, &kind, err));
+    if (t) {
+        TRY(statement_pin(st, (ib_ident){str_of(t->ns), str_of(t->name)}, &t, err));
+        return kind >= 0 ? metadata_table_open(st->s, t, kind, travel, out, err) : iceberg_table_open(st->s, t, travel, out, err);
+    }
+    if (travel->kind != TRAVEL_NONE)
+        return error_sql(err, FZ_INVALID, "42601", "AS OF is for tables; this file isn't one");
     csv_options o;
     source_options so;
     statement_csv_options((statement *)r, &o);
@@ -219,15 +244,13 @@ void statement_free(statement *st)
     mem_free(&st->s->m, st, sizeof *st);
 }
 
-fz_status statement_table(statement *st, const sql_name *name, ib_ident *id, ib_table **t, fz_error *err)
+/* Takes the reference to *t and gives the state of that table that the statement uses throughout: the one named first. */
+static fz_status statement_pin(statement *st, ib_ident id, ib_table **t, fz_error *err)
 {
-    ib_table *found = NULL;
-    TRY(session_find_table(st->s, name, &st->a, id, &found, err));
+    ib_table *found = *t;
     *t = NULL;
-    if (!found)
-        return FZ_OK;
     for (uint32_t i = 0; i < st->n_pinned; i++)
-        if (str_eq(st->pinned[i].id.ns, id->ns) && str_eq(st->pinned[i].id.name, id->name)) {
+        if (str_eq(st->pinned[i].id.ns, id.ns) && str_eq(st->pinned[i].id.name, id.name)) {
             ib_table_unref(found);
             *t = st->pinned[i].t;
             return FZ_OK;
@@ -239,10 +262,17 @@ fz_status statement_table(statement *st, const sql_name *name, ib_ident *id, ib_
     }
     if (st->n_pinned)
         memcpy(p, st->pinned, sizeof *p * st->n_pinned);
-    p[st->n_pinned++] = (struct pinned){*id, found};
+    p[st->n_pinned++] = (struct pinned){id, found};
     st->pinned = p;
     *t = found;
     return FZ_OK;
+}
+
+fz_status statement_table(statement *st, const sql_name *name, ib_ident *id, ib_table **t, fz_error *err)
+{
+    *t = NULL;
+    TRY(session_find_table(st->s, name, &st->a, id, t, err));
+    return *t ? statement_pin(st, *id, t, err) : FZ_OK;
 }
 
 /* What follows a prefix; {NULL, 0}: another beginning. */

@@ -181,7 +181,10 @@ static void from_text(const ast_from *f, sbuf *out)
         name(&f->table.name, out);
         travel(&f->table.travel, out);
         break;
-    case FROM_FILE: sbuf_printf(out, "file '" STR_FMT "'", STR_ARG(f->file.path)); break;
+    case FROM_FILE:
+        sbuf_printf(out, "file '" STR_FMT "'", STR_ARG(f->file.path));
+        travel(&f->file.travel, out);
+        break;
     case FROM_FUNCTION:
         sbuf_addz(out, "function ");
         ident(&f->function.name, out);

@@ -120,7 +120,7 @@ typedef struct ast_from {
     const sql_ident *columns; /* alias (a, b, …) */
     union {
         struct { sql_name name; sql_travel travel; } table;
-        struct { str path; } file;
+        struct { str path; sql_travel travel; } file;
         struct { sql_ident name; uint32_t n_args; const ast_expr **args; uint32_t n_options; const ast_option *options; } function;
         const ast_query *query;
         struct {

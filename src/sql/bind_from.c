@@ -195,7 +195,10 @@ static fz_status from_file(binder *b, const ast_from *f, bind_scope *scope, cons
     str path = f->file.path, stem = path;
     if (!b->o->resolver->ops->file)
         return bind_fail(b, FZ_UNSUPPORTED, "0A000", f->pos, "a file as a table is not supported here");
-    fz_status st = b->o->resolver->ops->file(b->o->resolver, path, b->a, &t, b->err);
+    sql_travel travel = f->file.travel;
+    if (travel.kind == TRAVEL_TIME)
+        TRY(travel_time(b, &travel));
+    fz_status st = b->o->resolver->ops->file(b->o->resolver, path, &travel, b->a, &t, b->err);
     if (st != FZ_OK) {
         if (!b->err || !b->err->where[0])
             error_line(b->err, f->pos.line, f->pos.column);

@@ -182,6 +182,7 @@ static fz_status parse_from_primary(parser *p, const ast_from **out)
             return FZ_NOMEM;
         f->file.path = p->tok.text;
         TRY(parse_advance(p));
+        TRY(parse_travel(p, &f->file.travel));
         *out = f;
         return parse_from_alias(p, f);
     }

@@ -23,8 +23,8 @@ typedef struct sql_resolver_ops {
      * 42P01 as SQLSTATE); any other failure is reported at the name's position. A statement that names one table twice
      * may ask twice. */
     fz_status (*table)(sql_resolver *r, const sql_name *name, const sql_travel *travel, arena *a, table_source **out, fz_error *err);
-    /* FROM 'path'. NULL: not supported. */
-    fz_status (*file)(sql_resolver *r, str path, arena *a, table_source **out, fz_error *err);
+    /* FROM 'path', with the state of it that is meant where it is a table's. NULL: not supported. */
+    fz_status (*file)(sql_resolver *r, str path, const sql_travel *travel, arena *a, table_source **out, fz_error *err);
     /* FROM name(arguments, option => value): read_csv, read_parquet, … FZ_NOT_FOUND: no such function. NULL: there are none. */
     fz_status (*function)(sql_resolver *r, str name /* lower case */, uint32_t n, const sql_option *args, arena *a, table_source **out,
                           fz_error *err);

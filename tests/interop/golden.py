@@ -36,6 +36,19 @@ def unpack():
             m.write(h.hexdigest())
 
 
+def make_lake(path, tables):
+    """A lake whose catalog has these golden tables in the namespace golden, at the metadata that Spark wrote last."""
+    import sqlite3
+    from pyiceberg.catalog import load_catalog
+    os.makedirs(path + "/warehouse")
+    c = load_catalog("default", type="sql", uri=f"sqlite:///{path}/catalog.db", warehouse=f"file://{path}/warehouse")
+    c.create_namespace("golden")
+    with sqlite3.connect(path + "/catalog.db") as db:  # PyIceberg would open the files, and reads no location with a #
+        db.executemany("INSERT INTO iceberg_tables (catalog_name, table_namespace, table_name, metadata_location) VALUES ('default', 'golden', ?, ?)",
+                       [(n, read(n)["metadata"]) for n in tables])
+    db.close()
+
+
 def metadata_cases(name):
     path = os.path.join(ROOT, name, "metadata_tables.json")
     if not os.path.exists(path):

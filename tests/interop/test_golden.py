@@ -1,6 +1,4 @@
 """Tables written by Spark (tests/golden) are registered, queried, and give what Spark gave: columns, types and values."""
-import os
-
 import pytest
 
 import golden
@@ -46,14 +44,9 @@ PENDING = {
 
 @pytest.fixture(scope="session")
 def lake(tmp_path_factory):
-    from pyiceberg.catalog import load_catalog
     golden.unpack()
-    path = tmp_path_factory.mktemp("golden") / "lake"
-    os.makedirs(path / "warehouse")
-    c = load_catalog("default", type="sql", uri=f"sqlite:///{path}/catalog.db", warehouse=f"file://{path}/warehouse")
-    c.create_namespace("golden")
-    for name in golden.names():
-        c.register_table(f"golden.{name}", golden.read(name)["metadata"])
+    path = str(tmp_path_factory.mktemp("golden") / "lake")
+    golden.make_lake(path, golden.names())
     with Session(path) as s:
         yield s
 

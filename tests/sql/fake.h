@@ -166,7 +166,7 @@ static inline fz_status fake_table_find(sql_resolver *r, const sql_name *n, cons
     return error_set(err, FZ_NOT_FOUND, "no such table");
 }
 
-static inline fz_status fake_file(sql_resolver *r, str path, arena *a, table_source **out, fz_error *err)
+static inline fz_status fake_file(sql_resolver *r, str path, const sql_travel *travel, arena *a, table_source **out, fz_error *err)
 {
     if (!str_ends(path, STR(".csv"))) {
         error_set(err, FZ_NOT_FOUND, "no such file");
