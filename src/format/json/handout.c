@@ -195,7 +195,7 @@ static fz_status tail_check(json_rows *s, fz_error *err)
     }
 }
 
-void source_fail(json_rows *s, uint64_t morsel, const fz_error *err)
+void rows_fail(json_rows *s, uint64_t morsel, const fz_error *err)
 {
     if (!s->failed || morsel < s->failed_morsel) {
         s->error = *err;
@@ -224,7 +224,7 @@ static void hand_out(json_rows *s, json_local *l, buf *b, size_t n, bool last)
     s->active++;
 }
 
-fz_status source_block(json_rows *s, json_local *l, bool *got, fz_error *err)
+fz_status rows_block(json_rows *s, json_local *l, bool *got, fz_error *err)
 {
     *got = false;
     pthread_mutex_lock(&s->lock);
@@ -253,7 +253,7 @@ fz_status source_block(json_rows *s, json_local *l, bool *got, fz_error *err)
         error_offset(&e, (int64_t)s->offset);
     }
     if (st != FZ_OK) {
-        source_fail(s, s->morsel, &e);
+        rows_fail(s, s->morsel, &e);
     } else if (n == 0) {
         s->done = true;
     } else {
@@ -285,7 +285,7 @@ static fz_status rejects_write(json_rows *s, json_local *l, fz_error *err)
     return FZ_OK;
 }
 
-fz_status source_block_done(json_rows *s, json_local *l, fz_error *err)
+fz_status rows_block_done(json_rows *s, json_local *l, fz_error *err)
 {
     fz_status st = FZ_OK;
     pthread_mutex_lock(&s->lock);
@@ -316,7 +316,7 @@ static void tell(json_rows *s)
                 s->rejected == 1 ? " was" : "s were", s->o.reject_path ? "; see " : "", s->o.reject_path ? s->o.reject_path : "");
 }
 
-fz_status source_end(json_rows *s, json_event *ev, fz_error *err)
+fz_status rows_end(json_rows *s, json_event *ev, fz_error *err)
 {
     fz_status st = FZ_OK;
     *ev = JSON_ROWS_END;

@@ -162,10 +162,10 @@ fz_status nodes_make(json_local *l, fz_error *err);
 fz_status records_tally(const json_rows *s, const char *text, size_t n, bool check, tally *root, arena *a, sbuf *scratch, uint64_t *records,
                         json_fault *first_fault, fz_error *err);
 /* handout.c */
-fz_status source_block(json_rows *s, json_local *l, bool *got, fz_error *err);
-fz_status source_block_done(json_rows *s, json_local *l, fz_error *err);
-void source_fail(json_rows *s, uint64_t morsel, const fz_error *err);
-fz_status source_end(json_rows *s, json_event *ev, fz_error *err);
+fz_status rows_block(json_rows *s, json_local *l, bool *got, fz_error *err);
+fz_status rows_block_done(json_rows *s, json_local *l, fz_error *err);
+void rows_fail(json_rows *s, uint64_t morsel, const fz_error *err);
+fz_status rows_end(json_rows *s, json_event *ev, fz_error *err);
 int64_t text_line_ends(const char *t, size_t n);
 /* Bytes of t[0, n) that are whole records (with their commas); 0: not one. *closed: the array's end is the last of them. */
 size_t records_end(layout lay, const char *t, size_t n, bool *closed);

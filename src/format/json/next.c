@@ -35,7 +35,7 @@ void json_local_free(json_local *l)
         return;
     json_rows *s = l->s;
     if (l->block)
-        source_block_done(s, l, NULL);
+        rows_block_done(s, l, NULL);
     if (l->g.cols)
         grow_free(&l->g);
     sbuf_free(&l->scratch);
@@ -420,12 +420,12 @@ static fz_status local_fail(json_local *l, const fz_error *e, json_event *ev, fz
 {
     json_rows *s = l->s;
     pthread_mutex_lock(&s->lock);
-    source_fail(s, l->morsel, e);
+    rows_fail(s, l->morsel, e);
     pthread_mutex_unlock(&s->lock);
     if (l->block)
-        source_block_done(s, l, NULL);
+        rows_block_done(s, l, NULL);
     l->ended = true;
-    return source_end(s, ev, err);
+    return rows_end(s, ev, err);
 }
 
 fz_status json_rows_next(json_rows *s, json_local *l, batch *out, json_event *ev, fz_error *err)
@@ -438,10 +438,10 @@ fz_status json_rows_next(json_rows *s, json_local *l, batch *out, json_event *ev
     for (;;) {
         if (!l->block) {
             bool got;
-            TRY(source_block(s, l, &got, err));
+            TRY(rows_block(s, l, &got, err));
             if (!got) {
                 l->ended = true;
-                return source_end(s, ev, err);
+                return rows_end(s, ev, err);
             }
             block_begin(l);
         }
@@ -461,7 +461,7 @@ fz_status json_rows_next(json_rows *s, json_local *l, batch *out, json_event *ev
         if (st == FZ_OK && probe)
             st = probe_block(l, &e);
         if (st == FZ_OK)
-            st = source_block_done(s, l, &e);
+            st = rows_block_done(s, l, &e);
         if (st != FZ_OK)
             return local_fail(l, &e, ev, err);
         if (!probe) {
