@@ -10,6 +10,7 @@
 #include "base/hash.h"
 #include "base/str.h"
 #include "exec/spill.h"
+#include "format/avro/avro_write.h"
 #include "format/parquet/parquet.h"
 #include "iceberg/manifest/metrics.h"
 #include "iceberg/manifest/write_options.h"
@@ -23,7 +24,8 @@ typedef struct part {
     uint64_t hash;
     datum *values;       /* of the partition; in the writer's arena */
     char *path;          /* of the file being written, or NULL */
-    pq_writer *w;        /* NULL: none is open */
+    pq_writer *w;        /* the open file: this one, … */
+    avro_data *av;       /* … or, in tables of Avro files, this one; both NULL: none is open */
 } part;
 
 struct table_writer {
@@ -36,6 +38,8 @@ struct table_writer {
     job *j;
     mem *m;
     const char *temp_dir;
+    bool avro;                   /* write.format.default */
+    avro_data_options avro_o;
     pq_write_options o;
     int64_t target_size;
     int32_t sort_order_id;
@@ -72,6 +76,8 @@ static fz_status add_file(table_writer *w, part *p, const pq_write_result *res, 
     }
     TRY(ib_data_file_from_parquet(w->md, w->spec, p->values, p->path, res, w->sort_order_id,
                                   &w->a, &w->files[w->n_files], err));
+    if (w->avro)
+        w->files[w->n_files].file_format = STR("AVRO");
     w->n_files++;
     w->n_rows += res->rows;
     return FZ_OK;
@@ -79,14 +85,16 @@ static fz_status add_file(table_writer *w, part *p, const pq_write_result *res, 
 
 static fz_status part_finish(table_writer *w, part *p, fz_error *err)
 {
-    if (!p->w)
+    if (!p->w && !p->av)
         return FZ_OK;
     arena tmp;
     arena_init(&tmp, w->m);
-    pq_write_result res;
+    pq_write_result res = {0}; /* of an Avro file: its size and rows */
     pq_writer *pw = p->w;
+    avro_data *av = p->av;
     p->w = NULL;
-    fz_status st = pq_writer_finish(pw, &tmp, &res, err);
+    p->av = NULL;
+    fz_status st = av ? avro_data_finish(av, &res.file_size, &res.rows, err) : pq_writer_finish(pw, &tmp, &res, err);
     if (!st) {
         st = add_file(w, p, &res, err);
         if (st)
@@ -106,18 +114,25 @@ static fz_status part_open(table_writer *w, part *p, fz_error *err)
     sbuf_free(&dir);
     if (!p->path || failed)
         return error_nomem(err);
+    size_t n = strlen(p->path), suffix = strlen(".parquet");
+    if (w->avro && n > suffix)
+        memcpy(p->path + n - suffix, ".avro", sizeof ".avro");
     io_writer *out;
     TRY(io_create(p->path, w->m, &out, err));
+    if (w->avro) {
+        const avro_kv schema = {w->kv[0].key, w->kv[0].value};
+        return avro_data_open(out, w->rows, &w->avro_o, 1, &schema, w->m, &p->av, err);
+    }
     return pq_writer_open(out, w->rows, &w->o, w->kv, 1, w->j, w->m, &p->w, err);
 }
 
 static fz_status part_append(table_writer *w, part *p, const batch *b, fz_error *err)
 {
-    if (p->w && (int64_t)pq_writer_size(p->w) >= w->target_size)
+    if ((p->w && (int64_t)pq_writer_size(p->w) >= w->target_size) || (p->av && (int64_t)avro_data_size(p->av) >= w->target_size))
         TRY(part_finish(w, p, err));
-    if (!p->w)
+    if (!p->w && !p->av)
         TRY(part_open(w, p, err));
-    return pq_writer_append(p->w, b, err);
+    return p->av ? avro_data_append(p->av, b, err) : pq_writer_append(p->w, b, err);
 }
 
 /* ---- partitions ---- */
@@ -362,6 +377,25 @@ static const sink_ops table_writer_sink_ops = {consume};
 
 /* ---- open, finish ---- */
 
+static fz_status read_avro_options(table_writer *w, fz_error *err)
+{
+    static const struct { const char *name; codec_id codec; } codecs[] = {
+        {"gzip", CODEC_DEFLATE}, {"zstd", CODEC_ZSTD}, {"snappy", CODEC_SNAPPY}, {"uncompressed", CODEC_NONE}, {"none", CODEC_NONE},
+    };
+    str codec = ib_prop(&w->md->properties, "write.avro.compression-codec");
+    int64_t level;
+    TRY(ib_prop_i64(&w->md->properties, "write.avro.compression-level", 0, &level, err));
+    w->avro_o = (avro_data_options){.codec = CODEC_DEFLATE, .level = level >= 0 && level <= 22 ? (int)level : 0};
+    for (size_t i = 0; i < sizeof codecs / sizeof codecs[0]; i++)
+        if (str_ieq(codec, str_of(codecs[i].name))) {
+            w->avro_o.codec = codecs[i].codec;
+            return FZ_OK;
+        }
+    if (codec.n)
+        return error_set(err, FZ_UNSUPPORTED, "write.avro.compression-codec \"" STR_FMT "\" isn't supported", STR_ARG(codec));
+    return FZ_OK;
+}
+
 static fz_status read_options(table_writer *w, fz_error *err)
 {
     const ib_props *p = &w->md->properties;
@@ -370,6 +404,9 @@ static fz_status read_options(table_writer *w, fz_error *err)
     w->o.n_sorted = 0; /* until table_writer_sorted */
     TRY(ib_prop_i64(p, "write.target-file-size-bytes", 512 << 20, &w->target_size, err));
     str format = ib_prop(p, "write.format.default");
+    w->avro = str_ieq(format, STR("avro"));
+    if (w->avro)
+        return read_avro_options(w, err);
     if (format.n && !str_ieq(format, STR("parquet")))
         return error_set(err, FZ_UNSUPPORTED, "write.format.default \"" STR_FMT "\" isn't supported", STR_ARG(format));
     return FZ_OK;
@@ -510,8 +547,10 @@ void table_writer_close(table_writer *w)
 {
     if (!w)
         return;
-    for (uint32_t i = 0; i < w->n_parts; i++)
+    for (uint32_t i = 0; i < w->n_parts; i++) {
         pq_writer_abort(w->parts[i].w);
+        avro_data_abort(w->parts[i].av);
+    }
     for (uint32_t i = 0; i < BUCKETS; i++)
         spill_close(w->bucket[i]);
     if (!w->committed)

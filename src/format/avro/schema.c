@@ -153,7 +153,8 @@ static fz_status parse_record(parser *p, const json_node *n, str space, int dept
         TRY(json_want(&p->doc, f, JSON_OBJECT, "a field of an Avro record", err));
         TRY(json_need(&p->doc, f, "name", "a field of an Avro record", &name, err));
         TRY(json_need(&p->doc, f, "type", "a field of an Avro record", &type, err));
-        TRY(json_str(&p->doc, name, p->a, &t->fields[i].name, err));
+        const json_node *own = json_get(&p->doc, f, "iceberg-field-name"); /* where "name" had to be escaped */
+        TRY(json_str(&p->doc, own && own->type == JSON_STRING ? own : name, p->a, &t->fields[i].name, err));
         TRY(opt_i32(p, f, "field-id", -1, &t->fields[i].field_id, err));
         TRY(parse_type(p, type, space, depth + 1, &t->fields[i].type, err));
         TRY(add_member(p, type, t, t->fields[i].type, err));
