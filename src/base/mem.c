@@ -66,6 +66,15 @@ bool mem_over(const mem *m, int64_t more)
     return false;
 }
 
+int64_t mem_limit(const mem *m)
+{
+    int64_t least = 0;
+    for (; m; m = m->parent)
+        if (m->limit > 0 && (!least || m->limit < least))
+            least = m->limit;
+    return least;
+}
+
 bool mem_reserve(mem *m, int64_t bytes)
 {
     for (mem *at = m; at; at = at->parent) {

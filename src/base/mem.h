@@ -49,6 +49,8 @@ void mem_free(mem *m, void *p, size_t size);          /* p may be NULL */
 void mem_charge(mem *m, int64_t bytes);
 /* Whether `more` bytes would pass this limit or a parent's. */
 bool mem_over(const mem *m, int64_t more);
+/* The least limit of this one and its parents; 0: none. */
+int64_t mem_limit(const mem *m);
 /* Charges `bytes` unless that would pass a limit; gives back with mem_charge(m, -bytes). */
 bool mem_reserve(mem *m, int64_t bytes);
 

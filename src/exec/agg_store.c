@@ -15,16 +15,6 @@
 #define FLOOR_MAX ((int64_t)64 << 20)
 #define AHEAD     8
 
-/* The least limit that binds; 0: none. */
-static int64_t limit_of(const mem *m)
-{
-    int64_t least = 0;
-    for (; m; m = m->parent)
-        if (m->limit > 0 && (!least || m->limit < least))
-            least = m->limit;
-    return least;
-}
-
 static int64_t clamp(int64_t v) { return v < FLOOR_MIN ? FLOOR_MIN : v > FLOOR_MAX ? FLOOR_MAX : v; }
 
 static fz_status shape_init(agg_store *s, fz_error *err)
@@ -53,7 +43,7 @@ fz_status store_init(agg_store *s, query *q, const row_layout *key, const agg_in
     if (!s->parts)
         return error_nomem(err);
     TRY(shape_init(s, err));
-    s->floor = clamp(limit_of(&q->m) / 8);
+    s->floor = clamp(mem_limit(&q->m) / 8);
     if (pthread_mutex_init(&s->files_lock, NULL) != 0)
         return error_nomem(err);
     for (uint32_t i = 0; i < STORE_PARTS; i++) {
@@ -289,7 +279,7 @@ static fz_status file_load(agg_store *s, spill_file *file, uint32_t bits, group_
     arena a;
     uint8_t *rows, *ptrs[ROWFILE_BLOCK];
     uint32_t n;
-    int64_t share = clamp(limit_of(&s->q->m) / 16 / (int64_t)pool_width(s->q->o.p));
+    int64_t share = clamp(mem_limit(&s->q->m) / 16 / (int64_t)pool_width(s->q->o.p));
     *parted = false;
     TRY(spill_rewind(file, err));
     arena_init(&a, &s->q->m);

@@ -115,7 +115,6 @@ static inline void directory_add(directory *d, uint8_t *row)
     *head = (*head & ~0xffffffffffffull) | tag_of(hash) | (uint64_t)(uintptr_t)row;
 }
 /* All rows of a build file, into the arena and a new directory. */
-int64_t join_limit(const join_op *o); /* the query's memory limit; 0: none */
 fz_status build_load(join_op *o, spill_file *f, uint64_t rows, arena *a, directory *d, fz_error *err);
 void directory_free(join_op *o, directory *d);
 

@@ -220,7 +220,7 @@ static fz_status item_part(join_op *o, late_local *l, const join_item *it, fz_er
 /* Loads the next partition; *end: there is none. */
 static fz_status late_take(join_op *o, late_local *l, bool *end, fz_error *err)
 {
-    int64_t limit = join_limit(o), share = limit / 16 / (int64_t)pool_width(o->q->o.p);
+    int64_t limit = mem_limit(&o->q->m), share = limit / 16 / (int64_t)pool_width(o->q->o.p);
     for (;;) {
         join_item it;
         TRY(item_take(o, &it, end, err));

@@ -59,22 +59,13 @@ fz_status join_keys_eval(join_op *o, join_keys *k, const batch *b, fz_error *err
 
 /* ---- collecting ---- */
 
-int64_t join_limit(const join_op *o)
-{
-    int64_t least = 0;
-    for (const mem *m = &o->q->m; m; m = m->parent)
-        if (m->limit > 0 && (!least || m->limit < least))
-            least = m->limit;
-    return least;
-}
-
 static fz_status build_start(psink *s, query *q, uint32_t workers, fz_error *err)
 {
     join_op *o = (join_op *)s;
     o->locals = ARENA_ARRAY(&q->mem, build_local *, workers);
     o->nlocals = workers;
     o->nparts = workers > 1 && o->nkeys ? JOIN_PARTS : 1;
-    o->floor = join_limit(o) / 8 > FLOOR_MIN ? join_limit(o) / 8 : FLOOR_MIN;
+    o->floor = mem_limit(&o->q->m) / 8 > FLOOR_MIN ? mem_limit(&o->q->m) / 8 : FLOOR_MIN;
     return o->locals ? FZ_OK : error_nomem(err);
 }
 
@@ -310,7 +301,7 @@ static fz_status part_load(void *ctx, size_t i, fz_error *err)
 /* All rows are in files: the partitions that fit come back, up to three quarters of what is free. */
 static fz_status build_settle(join_op *o, fz_error *err)
 {
-    int64_t need = join_limit(o) / 4;
+    int64_t need = mem_limit(&o->q->m) / 4;
     o->nparts = JOIN_PARTS;
     TRY(job_for(&o->q->j, o->nlocals, write_one, o, err));
     for (uint32_t i = 0; i < JOIN_PARTS; i++) {

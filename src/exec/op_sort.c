@@ -8,26 +8,29 @@
  * Top-N: once a worker has seen twice the limit it sorts, keeps the first N and their last key as a
  * threshold, and drops rows past it before anything of them is copied.
  *
- * Out of memory, a worker sorts what it has and writes it to a temporary file as a run of its own:
- * columns, further key columns, position. Runs in files are merged like those in memory; their batches are
- * encoded again as they are read.
+ * Out of memory, a worker sorts what it has and writes it to a temporary file as a run of its own: entries and tuples as they
+ * are. Runs in files are merged like those in memory, a block of each at a time; where they are so many that the blocks alone
+ * would fill the memory, they are first merged into fewer.
  */
 #include "exec/eval_int.h"
 #include "exec/pipe_int.h"
+#include "exec/rowfile_int.h"
 #include "exec/sortkey_int.h"
-#include "exec/spill.h"
 
-#define SPILL_ROWS_MIN 65536
 #define TOP_ROWS_MAX   1000000 /* a larger limit sorts everything */
-#define SPILL_BATCH    4096
+#define SPILL_BLOCK    256     /* rows */
+#define FLOOR_MIN      ((int64_t)64 << 10)
+#define MERGE_MIN      16      /* runs at once */
+#define MERGE_MAX      512     /* … and open files */
+#define RUN_BUFFER     (128 << 10)
 
 typedef struct run {
     uint64_t *entries;    /* sorted */
+    uint32_t pitch;       /* words from one to the next */
     size_t n, at;
-    /* a run in a file: the entries of its current batch */
+    /* a run in a file: the entries of its current block, each before its tuple */
     spill_file *file;
-    batch in;
-    arena mem[2];         /* tuples of the current and of the previous batch */
+    arena mem[2];         /* of the current and of the previous block */
     uint32_t turn;
 } run;
 
@@ -40,8 +43,11 @@ typedef struct sort_local {
     uint64_t *entries, *batch_entries;
     size_t n, cap;
     bool cut;             /* threshold holds */
+    bool all;             /* the first `top` rows don't fit in memory: everything is sorted */
     uint64_t *threshold;
-    uint16_t sel[BATCH_ROWS];
+    bool bounded;         /* rows whose first key, an integer, lies past `bound` are behind the threshold */
+    int64_t bound;
+    uint16_t sel[BATCH_ROWS], near[BATCH_ROWS];
     run *runs;            /* spilled */
     uint32_t nruns, capruns;
 } sort_local;
@@ -55,10 +61,14 @@ typedef struct sort_op {
     sort_spec spec;
     uint32_t extra;
     int64_t top;          /* rows wanted, or -1 */
+    row_shape shape;      /* of runs in files */
+    int64_t floor;        /* a worker that has less doesn't spill */
     sort_local **locals;
     uint32_t nlocals;
     run **runs;           /* all of them, for merging */
     uint32_t nruns;
+    run **merged;         /* made of several in files */
+    uint32_t nmerged;
     uint32_t *heap;       /* runs by their first entry */
     uint32_t heap_n;
     int64_t given;
@@ -105,11 +115,9 @@ static fz_status sort_local_open(psink *s, uint32_t index, void **local, fz_erro
 static void run_free(run *r)
 {
     spill_close(r->file);
-    if (r->file) {
-        batch_free(&r->in);
-        arena_free(&r->mem[0]);
-        arena_free(&r->mem[1]);
-    }
+    r->file = NULL;
+    arena_free(&r->mem[0]);
+    arena_free(&r->mem[1]);
 }
 
 static void sort_local_close(psink *s, void *local)
@@ -163,6 +171,39 @@ static fz_status local_sort(sort_local *l, fz_error *err)
     return FZ_OK;
 }
 
+/* The threshold's first key as a number that whole columns are compared with. */
+static void bound_set(sort_local *l)
+{
+    const sort_spec *s = &l->op->spec;
+    const row_col *c = &l->op->rows.cols[s->row_col[0]];
+    const uint8_t *row = entry_row(s, l->threshold);
+    l->bounded = (c->p == PHYS_I64 || c->p == PHYS_I32) && !row_null(row, s->row_col[0]);
+    if (l->bounded)
+        memcpy(&l->bound, row + c->off, 8);
+}
+
+/* Rows that may come before the bound; nulls stay. */
+#define NEAR(T)                                                                                    \
+    {                                                                                              \
+        const T *x = v->data;                                                                      \
+        T bound = (T)l->bound;                                                                     \
+        for (uint32_t k = 0; k < n; k++) {                                                         \
+            uint16_t i = b->sel ? b->sel[k] : (uint16_t)k;                                         \
+            l->near[m] = i;                                                                        \
+            m += (desc ? x[i] >= bound : x[i] <= bound) || (v->valid && !bit_get(v->valid, i));    \
+        }                                                                                          \
+    }
+static uint32_t near_rows(sort_local *l, const vec *v, const batch *b, uint32_t n)
+{
+    bool desc = l->op->spec.keys[0].desc;
+    uint32_t m = 0;
+    if (type_phys(v->t) == PHYS_I64)
+        NEAR(int64_t)
+    else
+        NEAR(int32_t)
+    return m;
+}
+
 /* Keeps the first `top` rows, in memory of their own. */
 static fz_status cut_top(sort_local *l, fz_error *err)
 {
@@ -190,11 +231,12 @@ static fz_status cut_top(sort_local *l, fz_error *err)
     l->rows = keep;
     memcpy(l->threshold, l->entries + (l->n - 1) * stride, stride * 8);
     l->cut = true;
+    bound_set(l);
     return FZ_OK;
 }
 
 /* Rows that come surely behind the threshold leave; entries move up. */
-static uint32_t drop_behind(sort_local *l, const batch *b, uint32_t n)
+static uint32_t drop_behind(sort_local *l, const uint16_t *rows, uint32_t n)
 {
     const sort_spec *s = &l->op->spec;
     uint32_t stride = sort_stride(s), m = 0, words = s->segments[0].to;
@@ -208,12 +250,17 @@ static uint32_t drop_behind(sort_local *l, const batch *b, uint32_t n)
             continue;
         if (m != k)
             memcpy(l->batch_entries + (size_t)m * stride, e, stride * 8);
-        l->sel[m++] = b->sel ? b->sel[k] : (uint16_t)k;
+        l->sel[m++] = rows ? rows[k] : (uint16_t)k;
     }
     return m;
 }
 
 static fz_status spill_run(sort_local *l, fz_error *err);
+
+static int64_t local_bytes(const sort_local *l)
+{
+    return (int64_t)l->rows.total + (int64_t)(l->cap * sort_stride(&l->op->spec) * 8);
+}
 
 static fz_status sort_push(psink *s, void *local, worker *w, const batch *b, fz_error *err)
 {
@@ -236,12 +283,18 @@ static fz_status sort_push(psink *s, void *local, worker *w, const batch *b, fz_
         TRY(evaluator_run(l->ev[i], b, &l->keys[i], err));
         l->col_ptrs[extra++] = &l->keys[i];
     }
+    if (l->cut && l->bounded && l->key_ptrs[0]->enc == VEC_FLAT) {
+        n = near_rows(l, l->key_ptrs[0], b, n);
+        rows = l->near;
+        if (n == 0)
+            return FZ_OK;
+    }
     TRY(sort_encode(spec, l->key_ptrs, rows, n, l->batch_entries, &l->scratch, err));
     for (uint32_t k = 0; k < n; k++)
         l->batch_entries[(size_t)k * stride + spec->words] =
             (w->morsel << 36) + ((uint64_t)b->seq << 13) + (rows ? rows[k] : k);
     if (l->cut) {
-        n = drop_behind(l, b, n);
+        n = drop_behind(l, rows, n);
         rows = l->sel;
         if (n == 0)
             return FZ_OK;
@@ -258,18 +311,19 @@ static fz_status sort_push(psink *s, void *local, worker *w, const batch *b, fz_
         l->entries[(l->n + k) * stride + spec->words + 1] = (uintptr_t)row;
     }
     l->n += n;
-    if (o->top > 0 && l->n >= (size_t)o->top * 2 + BATCH_ROWS)
+    bool top = o->top > 0 && !l->all;
+    bool full = local_bytes(l) > o->floor && mem_over(&o->q->m, (int64_t)(l->n * stride * 8));
+    if (top && (l->n >= (size_t)o->top * 2 + BATCH_ROWS || (full && l->n >= (size_t)o->top + (size_t)o->top / 4)))
         return cut_top(l, err);
-    if (o->top < 0 && l->n >= SPILL_ROWS_MIN && mem_over(&o->q->m, 0))
-        return spill_run(l, err);
-    return FZ_OK;
+    l->all |= full;
+    return full ? spill_run(l, err) : FZ_OK;
 }
 
 /* ---- runs in files ---- */
 
-static fz_status run_decode(sort_op *o, const uint64_t *entries, uint32_t n, bool all, batch *out, fz_error *err)
+static fz_status run_decode(sort_op *o, const uint64_t *entries, uint32_t n, batch *out, fz_error *err)
 {
-    uint32_t stride = sort_stride(&o->spec), ncols = all ? o->rows.n + 1 : o->p->out.n;
+    uint32_t stride = sort_stride(&o->spec), ncols = o->p->out.n;
     const uint8_t **rows = arena_alloc(&out->mem, (n + 1) * sizeof *rows);
     if (!rows)
         return error_nomem(err);
@@ -277,91 +331,107 @@ static fz_status run_decode(sort_op *o, const uint64_t *entries, uint32_t n, boo
         rows[k] = entry_row(&o->spec, entries + (size_t)k * stride);
     TRY(batch_columns(out, ncols, err));
     out->nrows = out->nsel = n;
-    for (uint32_t c = 0; c < (all ? o->rows.n : ncols); c++)
+    for (uint32_t c = 0; c < ncols; c++)
         TRY(rows_decode(&o->rows, c, rows, n, &out->cols[c], &out->mem, err));
-    if (!all)
+    return FZ_OK;
+}
+
+/* Entries with their tuples, put side by side for a file. */
+typedef struct run_writer { sort_op *o; spill_file *f; uint8_t *block, *rows[SPILL_BLOCK]; uint32_t n; } run_writer;
+
+static fz_status writer_flush(run_writer *w, fz_error *err)
+{
+    if (job_stopped(&w->o->q->j))
+        return error_set(err, FZ_CANCELLED, "cancelled");
+    fz_status st = rowfile_write(w->f, &w->o->shape, w->rows, w->n, err);
+    w->n = 0;
+    return st;
+}
+
+static fz_status writer_add(run_writer *w, const uint64_t *entry, fz_error *err)
+{
+    uint32_t bytes = sort_stride(&w->o->spec) * 8;
+    uint8_t *to = w->rows[w->n] = w->block + (size_t)w->n * w->o->shape.width;
+    memcpy(to, entry, bytes);
+    memcpy(to + bytes, entry_row(&w->o->spec, entry), w->o->rows.width);
+    return ++w->n == SPILL_BLOCK ? writer_flush(w, err) : FZ_OK;
+}
+
+static fz_status writer_open(run_writer *w, sort_op *o, run *r, fz_error *err)
+{
+    mem *m = &o->q->m;
+    *r = (run){.pitch = o->shape.width / 8};
+    TRY(spill_create(o->q->o.temp_dir, m, &r->file, err));
+    arena_init(&r->mem[0], m);
+    arena_init(&r->mem[1], m);
+    *w = (run_writer){.o = o, .f = r->file, .block = mem_alloc(m, (size_t)SPILL_BLOCK * o->shape.width)};
+    return w->block ? FZ_OK : error_nomem(err);
+}
+
+/* st: what came of the writing so far. */
+static fz_status writer_close(run_writer *w, fz_status st, fz_error *err)
+{
+    if (st == FZ_OK)
+        st = writer_flush(w, err);
+    if (st == FZ_OK)
+        st = spill_rewind(w->f, err);
+    mem_free(&w->o->q->m, w->block, (size_t)SPILL_BLOCK * w->o->shape.width);
+    return st;
+}
+
+static fz_status runs_reserve(sort_local *l, fz_error *err)
+{
+    if (l->nruns < l->capruns)
         return FZ_OK;
-    vec *pos = &out->cols[o->rows.n];
-    TRY(vec_alloc(pos, TYPE(T_INT64), n, &out->mem, err));
-    for (uint32_t k = 0; k < n; k++)
-        ((int64_t *)pos->data)[k] = (int64_t)entries[(size_t)k * stride + o->spec.words];
+    uint32_t cap = l->capruns ? l->capruns * 2 : 8;
+    run *r = mem_resize(&l->op->q->m, l->runs, l->capruns * sizeof *r, cap * sizeof *r);
+    if (!r)
+        return error_nomem(err);
+    l->runs = r;
+    l->capruns = cap;
     return FZ_OK;
 }
 
 static fz_status spill_run(sort_local *l, fz_error *err)
 {
     sort_op *o = l->op;
-    mem *m = &o->q->m;
-    if (l->nruns == l->capruns) {
-        uint32_t cap = l->capruns ? l->capruns * 2 : 8;
-        run *r = mem_resize(m, l->runs, l->capruns * sizeof *r, cap * sizeof *r);
-        if (!r)
-            return error_nomem(err);
-        l->runs = r;
-        l->capruns = cap;
-    }
+    uint32_t stride = sort_stride(&o->spec);
+    run_writer w;
+    TRY(runs_reserve(l, err));
     TRY(local_sort(l, err));
     run *r = &l->runs[l->nruns];
-    *r = (run){0};
-    TRY(spill_create(o->q->o.temp_dir, m, &r->file, err));
-    batch_init(&r->in, m);
-    arena_init(&r->mem[0], m);
-    arena_init(&r->mem[1], m);
-    l->nruns++;
-    batch b;
-    batch_init(&b, m);
-    fz_status st = FZ_OK;
-    uint32_t stride = sort_stride(&o->spec);
-    for (size_t i = 0; i < l->n && st == FZ_OK; i += SPILL_BATCH) {
-        uint32_t n = l->n - i < SPILL_BATCH ? (uint32_t)(l->n - i) : SPILL_BATCH;
-        batch_reset(&b);
-        st = run_decode(o, l->entries + i * stride, n, true, &b, err);
-        if (st == FZ_OK)
-            st = spill_write(r->file, &b, err);
-    }
-    batch_free(&b);
-    if (st == FZ_OK)
-        st = spill_rewind(r->file, err);
-    mem_free(m, l->entries, l->cap * stride * 8);
+    fz_status st = writer_open(&w, o, r, err);
+    l->nruns += r->file != NULL;
+    TRY(st);
+    for (size_t i = 0; i < l->n && st == FZ_OK; i++)
+        st = writer_add(&w, l->entries + i * stride, err);
+    st = writer_close(&w, st, err);
+    mem_free(&o->q->m, l->entries, l->cap * stride * 8);
     l->entries = NULL;
     l->n = l->cap = 0;
     arena_free(&l->rows);
-    arena_init(&l->rows, m);
     return st;
 }
 
-/* The next batch of a run in a file, encoded. n 0: it is through. */
+/* The next block of a run in a file. n 0: it is through. */
 static fz_status run_refill(sort_op *o, run *r, fz_error *err)
 {
-    bool end;
-    uint32_t stride = sort_stride(&o->spec);
+    uint8_t *rows;
+    uint32_t n, stride = sort_stride(&o->spec);
     r->at = r->n = 0;
-    TRY(spill_read(r->file, &r->in, &end, err));
-    if (end)
-        return FZ_OK;
-    r->turn ^= 1; /* rows of the batch before may still be in the output that is being made */
+    r->turn ^= 1; /* rows of the block before may still be in the output that is being made */
     arena *a = &r->mem[r->turn];
     arena_reset(a);
-    uint32_t n = r->in.nrows;
-    const vec **cols = ARENA_ARRAY(a, const vec *, o->rows.n + 1);
-    const vec **keys = ARENA_ARRAY(a, const vec *, o->spec.nkeys + 1);
-    uint8_t *rows = arena_alloc(a, (size_t)n * o->rows.width + 1);
-    r->entries = arena_alloc(a, (size_t)n * stride * 8 + 8);
-    if (!cols || !keys || !rows || !r->entries)
-        return error_nomem(err);
-    for (uint32_t c = 0; c < o->rows.n; c++)
-        cols[c] = &r->in.cols[c];
-    for (uint32_t i = 0; i < o->spec.nkeys; i++)
-        keys[i] = &r->in.cols[o->spec.row_col[i]];
-    TRY(rows_encode(&o->rows, cols, NULL, 0, n, rows, o->rows.width, a, err));
-    TRY(sort_encode(&o->spec, keys, NULL, n, r->entries, a, err));
-    const int64_t *pos = r->in.cols[o->rows.n].data;
+    TRY(rowfile_read(r->file, &o->shape, a, &rows, &n, err));
+    if (!n) {
+        spill_close(r->file); /* the file alone: its rows may be wanted */
+        r->file = NULL;
+        return FZ_OK;
+    }
+    r->entries = (uint64_t *)rows;
     for (uint32_t k = 0; k < n; k++) {
-        uint64_t *e = r->entries + (size_t)k * stride;
-        uint8_t *row = rows + (size_t)k * o->rows.width;
-        TRY(row_own(&o->rows, row, a, err));
-        e[o->spec.words] = (uint64_t)pos[k];
-        e[o->spec.words + 1] = (uintptr_t)row;
+        uint64_t *e = r->entries + (size_t)k * r->pitch;
+        e[stride - 1] = (uintptr_t)(e + stride);
     }
     r->n = n;
     return FZ_OK;
@@ -372,7 +442,12 @@ static fz_status run_refill(sort_op *o, run *r, fz_error *err)
 static fz_status sort_one(void *ctx, size_t i, fz_error *err)
 {
     sort_op *o = ctx;
-    return o->locals[i] ? local_sort(o->locals[i], err) : FZ_OK;
+    sort_local *l = o->locals[i];
+    if (!l || !l->n)
+        return FZ_OK;
+    if (l->nruns && mem_over(&o->q->m, 0))
+        return spill_run(l, err); /* makes room for merging */
+    return local_sort(l, err);
 }
 
 static fz_status sort_end(psink *s, query *q, fz_error *err)
@@ -394,6 +469,7 @@ static fz_status sort_end(psink *s, query *q, fz_error *err)
         if (!r)
             return error_nomem(err);
         r->entries = l->entries;
+        r->pitch = sort_stride(&o->spec);
         r->n = l->n;
         o->runs[o->nruns++] = r;
         for (uint32_t k = 0; k < l->nruns; k++)
@@ -402,13 +478,18 @@ static fz_status sort_end(psink *s, query *q, fz_error *err)
     return FZ_OK;
 }
 
-static void sort_close(psink *s) {}
+static void sort_close(psink *s)
+{
+    sort_op *o = (sort_op *)s;
+    for (uint32_t i = 0; i < o->nmerged; i++)
+        run_free(o->merged[i]);
+}
 
 /* ---- the result: a heap of runs ---- */
 
 #define SORT_OF_SRC(s) ((sort_op *)((char *)(s) - offsetof(sort_op, src)))
 
-static const uint64_t *run_head(const sort_op *o, uint32_t i) { return o->runs[i]->entries + o->runs[i]->at * sort_stride(&o->spec); }
+static const uint64_t *run_head(const sort_op *o, uint32_t i) { return o->runs[i]->entries + o->runs[i]->at * o->runs[i]->pitch; }
 
 static void heap_down(sort_op *o, uint32_t at)
 {
@@ -426,11 +507,11 @@ static void heap_down(sort_op *o, uint32_t at)
     }
 }
 
-static fz_status sorted_start(psource *s, query *q, int *workers, fz_error *err)
+/* A heap of the runs [from, to). */
+static fz_status heap_make(sort_op *o, uint32_t from, uint32_t to, fz_error *err)
 {
-    sort_op *o = SORT_OF_SRC(s);
-    *workers = 1;
-    for (uint32_t i = 0; i < o->nruns; i++) {
+    o->heap_n = 0;
+    for (uint32_t i = from; i < to; i++) {
         if (o->runs[i]->file)
             TRY(run_refill(o, o->runs[i], err));
         if (o->runs[i]->n)
@@ -439,6 +520,92 @@ static fz_status sorted_start(psource *s, query *q, int *workers, fz_error *err)
     for (uint32_t i = o->heap_n; i-- > 0;)
         heap_down(o, i);
     return FZ_OK;
+}
+
+/* On from the least row. *refilled: its run has another block. */
+static fz_status heap_pop(sort_op *o, bool *refilled, fz_error *err)
+{
+    run *r = o->runs[o->heap[0]];
+    r->at++;
+    if (r->at == r->n && r->file) {
+        TRY(run_refill(o, r, err));
+        *refilled = true;
+    }
+    if (r->at == r->n)
+        o->heap[0] = o->heap[--o->heap_n];
+    if (o->heap_n)
+        heap_down(o, 0);
+    return FZ_OK;
+}
+
+/* The runs [from, to), all in files, become one, which takes the place of the first. Rows that are never given are left out. */
+static fz_status runs_merge(sort_op *o, uint32_t from, uint32_t to, fz_error *err)
+{
+    run_writer w;
+    int64_t left = o->p->sort.limit;
+    run *r = ARENA_NEW(&o->q->mem, run);
+    if (!r)
+        return error_nomem(err);
+    fz_status st = writer_open(&w, o, r, err);
+    o->merged[o->nmerged++] = r;
+    TRY(st);
+    st = heap_make(o, from, to, err);
+    while (st == FZ_OK && o->heap_n && left != 0) {
+        bool refilled;
+        left -= left > 0;
+        st = writer_add(&w, run_head(o, o->heap[0]), err);
+        if (st == FZ_OK)
+            st = heap_pop(o, &refilled, err);
+    }
+    st = writer_close(&w, st, err);
+    for (uint32_t i = from; i < to; i++)
+        run_free(o->runs[i]);
+    o->runs[from] = r;
+    return st;
+}
+
+/* Runs at once, so that their blocks take a half of the memory. */
+static uint32_t fan_in(const sort_op *o)
+{
+    int64_t limit = mem_limit(&o->q->m), each = RUN_BUFFER + 4ll * SPILL_BLOCK * o->shape.width;
+    int64_t n = limit ? limit / 2 / each : MERGE_MAX;
+    return n < MERGE_MIN ? MERGE_MIN : n > MERGE_MAX ? MERGE_MAX : (uint32_t)n;
+}
+
+static fz_status runs_reduce(sort_op *o, fz_error *err)
+{
+    uint32_t most = fan_in(o), files = 0;
+    for (uint32_t i = 0; i < o->nruns; i++) /* those in files first */
+        if (o->runs[i]->file) {
+            run *r = o->runs[i];
+            o->runs[i] = o->runs[files];
+            o->runs[files++] = r;
+        }
+    o->merged = ARENA_ARRAY(&o->q->mem, run *, files + 1);
+    if (!o->merged)
+        return error_nomem(err);
+    while (files > most) {
+        uint32_t kept = 0;
+        for (uint32_t i = 0; i < files; kept++) {
+            uint32_t to = files - i < most ? files : i + most;
+            if (to - i > 1)
+                TRY(runs_merge(o, i, to, err));
+            o->runs[kept] = o->runs[i];
+            i = to;
+        }
+        memmove(o->runs + kept, o->runs + files, (o->nruns - files) * sizeof *o->runs);
+        o->nruns -= files - kept;
+        files = kept;
+    }
+    return FZ_OK;
+}
+
+static fz_status sorted_start(psource *s, query *q, int *workers, fz_error *err)
+{
+    sort_op *o = SORT_OF_SRC(s);
+    *workers = 1;
+    TRY(runs_reduce(o, err));
+    return heap_make(o, 0, o->nruns, err);
 }
 
 static fz_status sorted_local(psource *s, void **local, fz_error *err)
@@ -452,7 +619,7 @@ static fz_status take(sort_op *o, uint64_t *to, uint32_t want, uint32_t *got, fz
 {
     uint32_t stride = sort_stride(&o->spec), n = 0;
     *got = 0;
-    if (o->heap_n == 1 && !o->runs[o->heap[0]]->file) { /* one run in memory: as it stands */
+    if (o->heap_n == 1 && o->runs[o->heap[0]]->pitch == stride) { /* one run in memory: as it stands */
         run *r = o->runs[o->heap[0]];
         n = r->n - r->at < want ? (uint32_t)(r->n - r->at) : want;
         memcpy(to, r->entries + r->at * stride, (size_t)n * stride * 8);
@@ -464,16 +631,8 @@ static fz_status take(sort_op *o, uint64_t *to, uint32_t want, uint32_t *got, fz
     bool refilled = false;
     while (n < want && o->heap_n) {
         run *r = o->runs[o->heap[0]];
-        memcpy(to + (size_t)n++ * stride, r->entries + r->at * stride, stride * 8);
-        r->at++;
-        if (r->at == r->n && r->file) {
-            TRY(run_refill(o, r, err));
-            refilled = true;
-        }
-        if (r->at == r->n)
-            o->heap[0] = o->heap[--o->heap_n];
-        if (o->heap_n)
-            heap_down(o, 0);
+        memcpy(to + (size_t)n++ * stride, r->entries + r->at * r->pitch, stride * 8);
+        TRY(heap_pop(o, &refilled, err));
         if (refilled)
             break;
     }
@@ -496,7 +655,7 @@ static fz_status sorted_next(psource *s, void *local, task *waiter, batch *out, 
         o->given += n;
         *r = SOURCE_BATCH;
         out->seq = o->seq++;
-        return run_decode(o, e, n, false, out, err);
+        return run_decode(o, e, n, out, err);
     }
     *r = o->told ? SOURCE_END : SOURCE_MORSEL_END;
     o->told = true;
@@ -510,6 +669,18 @@ static const psink_ops sort_ops = {
     .start = sort_start, .local_open = sort_local_open, .push = sort_push, .finish = sort_end,
     .local_close = sort_local_close, .close = sort_close,
 };
+
+static fz_status shape_init(sort_op *o, fz_error *err)
+{
+    uint32_t n = 0, entry = sort_stride(&o->spec) * 8, *at = ARENA_ARRAY(&o->q->mem, uint32_t, o->rows.n + 1);
+    if (!at)
+        return error_nomem(err);
+    for (uint32_t c = 0; c < o->rows.n; c++)
+        if (o->rows.cols[c].p == PHYS_STR)
+            at[n++] = entry + o->rows.cols[c].off;
+    o->shape = (row_shape){entry + o->rows.width, n, at};
+    return FZ_OK;
+}
 
 fz_status sort_new(query *q, const plan *p, psink **sink, psource **src, fz_error *err)
 {
@@ -536,6 +707,8 @@ fz_status sort_new(query *q, const plan *p, psink **sink, psource **src, fz_erro
     }
     TRY(row_layout_init(&o->rows, n + o->extra, types, false, &q->mem, err));
     TRY(sort_spec_init(&o->spec, nk, p->sort.keys, &o->rows, row_col, &q->mem, err));
+    TRY(shape_init(o, err));
+    o->floor = mem_limit(&q->m) / 16 > FLOOR_MIN ? mem_limit(&q->m) / 16 : FLOOR_MIN;
     *sink = &o->s;
     *src = &o->src;
     return FZ_OK;

@@ -18,6 +18,7 @@ static uint32_t key_bytes(const sort_key *k)
     case PHYS_F64: return 9;
     case PHYS_I128: return 17;
     case PHYS_STR: return 16;
+    case PHYS_NESTED:
     case PHYS_NONE: return 1;
     }
     return 1;
@@ -100,7 +101,8 @@ static void encode_value(uint8_t *to, const vec *v, uint32_t i)
         memcpy(to, strview_ptr(s), n);
         break;
     }
-    case PHYS_NONE: break;
+    case PHYS_NONE:
+    case PHYS_NESTED: break;
     }
 }
 
@@ -115,6 +117,17 @@ fz_status sort_encode(const sort_spec *s, const vec *const *keys, const uint16_t
         vec v;
         TRY(vec_gather(&v, keys[c], rows, n, false, scratch, err));
         uint32_t bytes = key_bytes(key);
+        if (type_phys(v.t) == PHYS_I64 && v.enc == VEC_FLAT && !v.valid) { /* the common case, without questions */
+            const int64_t *x = v.data;
+            uint8_t *to = (uint8_t *)entries + s->byte_at[c];
+            uint64_t flip = key->desc ? ~(1ull << 63) : 1ull << 63;
+            for (uint32_t k = 0; k < n; k++, to += stride * 8) {
+                uint64_t w = __builtin_bswap64((uint64_t)x[k] ^ flip);
+                to[0] = 1;
+                memcpy(to + 1, &w, 8);
+            }
+            continue;
+        }
         for (uint32_t k = 0; k < n; k++) {
             uint8_t *to = (uint8_t *)(entries + (size_t)k * stride) + s->byte_at[c];
             bool null = v.t.id == T_NULL || (v.valid && !bit_get(v.valid, v.enc == VEC_CONST ? 0 : k));

@@ -17,7 +17,7 @@
 #include <unistd.h>
 
 #define WRITE_BUFFER ((size_t)128 << 10) /* small: some operators keep a hundred files */
-#define READ_BUFFER  ((size_t)128 << 10) /* a block may be a few rows: one call reads many */
+#define READ_BUFFER  ((size_t)64 << 10)  /* a block may be a few rows: one call reads many */
 #define BLOCK_MAX    ((uint64_t)1 << 40)
 
 struct spill_file {
