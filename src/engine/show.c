@@ -4,6 +4,7 @@
 #include "engine/rows.h"
 #include "iceberg/plan/plan.h"
 #include "iceberg/transform/transform.h"
+#include "iceberg/update/evolve.h"
 
 #include <stdio.h>
 
@@ -149,24 +150,56 @@ static fz_status show_tables(statement *st, rows *r, fz_error *err)
     return FZ_OK;
 }
 
-static void add_partition(sbuf *b, const ib_schema *sc, const ib_partition_field *f)
+/* The path of a field, each part quoted where it has to be. */
+static bool add_path(sbuf *b, const type_fields *fields, int32_t id)
 {
-    const type_field *src = ib_field_by_id(sc, f->source_id);
-    str name = src ? src->name : STR("?");
-    switch (f->transform.kind) {
+    size_t before = b->n;
+    for (uint32_t i = 0; i < fields->n; i++) {
+        const type_field *f = &fields->f[i];
+        sql_ident_text(f->name, b);
+        if (f->field_id == id)
+            return true;
+        sbuf_addc(b, '.');
+        if (f->t.children && add_path(b, f->t.children, id))
+            return true;
+        if (!b->failed)
+            b->n = before;
+    }
+    return false;
+}
+
+/* column, month(column), bucket(4, column) */
+static void add_term(sbuf *b, const ib_schema *sc, int32_t source_id, const ib_transform *t)
+{
+    switch (t->kind) {
     case IB_IDENTITY:
-        sql_ident_text(name, b);
-        return;
+        break;
     case IB_BUCKET:
     case IB_TRUNCATE:
-        sbuf_printf(b, "%s(%d, ", f->transform.kind == IB_BUCKET ? "bucket" : "truncate", f->transform.param);
+        sbuf_printf(b, "%s(%d, ", t->kind == IB_BUCKET ? "bucket" : "truncate", t->param);
         break;
     default:
-        sbuf_str(b, f->transform.text);
+        sbuf_str(b, t->text);
         sbuf_addc(b, '(');
     }
-    sql_ident_text(name, b);
-    sbuf_addc(b, ')');
+    if (!add_path(b, sc->fields, source_id))
+        sbuf_addc(b, '?');
+    if (t->kind != IB_IDENTITY)
+        sbuf_addc(b, ')');
+}
+
+static void add_partition(sbuf *b, const ib_schema *sc, const ib_partition_field *f)
+{
+    add_term(b, sc, f->source_id, &f->transform);
+}
+
+static void add_sort(sbuf *b, const ib_schema *sc, const ib_sort_field *f, bool upper)
+{
+    add_term(b, sc, f->source_id, &f->transform);
+    if (upper)
+        sbuf_printf(b, "%s NULLS %s", f->desc ? " DESC" : "", f->nulls_last ? "LAST" : "FIRST");
+    else
+        sbuf_printf(b, " %s nulls %s", f->desc ? "desc" : "asc", f->nulls_last ? "last" : "first");
 }
 
 static void add_quoted(sbuf *b, str s)
@@ -202,9 +235,13 @@ static void create_text(const ib_table *t, sbuf *b)
             sbuf_addz(b, " COMMENT ");
             add_quoted(b, f->doc);
         }
-        sbuf_addz(b, i + 1 < sc->fields->n ? ",\n" : "\n");
+        sbuf_addz(b, i + 1 < sc->fields->n || sc->n_identifier ? ",\n" : "\n");
     }
-    sbuf_addc(b, ')');
+    for (uint32_t i = 0; i < sc->n_identifier; i++) {
+        sbuf_addz(b, i ? ", " : "    PRIMARY KEY (");
+        add_path(b, sc->fields, sc->identifier_ids[i]);
+    }
+    sbuf_addz(b, sc->n_identifier ? ") NOT ENFORCED\n)" : ")");
     if (spec && spec->n) {
         sbuf_addz(b, "\nPARTITIONED BY (");
         for (uint32_t i = 0; i < spec->n; i++) {
@@ -213,6 +250,11 @@ static void create_text(const ib_table *t, sbuf *b)
             add_partition(b, sc, &spec->fields[i]);
         }
         sbuf_addc(b, ')');
+    }
+    const ib_sort_order *order = ib_order_by_id(md, md->default_sort_order_id);
+    for (uint32_t i = 0; order && i < order->n; i++) {
+        sbuf_addz(b, i ? ", " : "\nORDER BY ");
+        add_sort(b, sc, &order->fields[i], true);
     }
     for (uint32_t i = 0; i < md->properties.n; i++) {
         sbuf_addz(b, i ? ", " : "\nWITH (");
@@ -395,9 +437,36 @@ static void inspect_table(rows *r, const ib_table *t, sbuf *b)
         add_partition(b, sc, &spec->fields[i]);
         inspect_row(r, "partition", spec->fields[i].name, b);
     }
+    const ib_sort_order *order = ib_order_by_id(md, md->default_sort_order_id);
+    for (uint32_t i = 0; order && i < order->n; i++) {
+        add_sort(b, sc, &order->fields[i], false);
+        char n[16];
+        snprintf(n, sizeof n, "%u", i + 1);
+        inspect_row(r, "sorted by", str_of(n), b);
+    }
+    for (uint32_t i = 0; i < sc->n_identifier; i++) {
+        sbuf path;
+        sbuf_init(&path, b->m);
+        ib_field_path(sc, sc->identifier_ids[i], &path);
+        sbuf_i64(b, sc->identifier_ids[i]);
+        inspect_row(r, "identifier", (str){path.p ? path.p : "", path.n}, b);
+        sbuf_free(&path);
+    }
     for (uint32_t i = 0; i < md->properties.n; i++) {
         sbuf_str(b, md->properties.kv[i].value);
         inspect_row(r, "property", md->properties.kv[i].key, b);
+    }
+    for (uint32_t i = 0; i < md->n_refs; i++) {
+        const ib_ref *ref = &md->refs_list[i];
+        if (str_eqz(ref->name, "main"))
+            continue;
+        sbuf_i64(b, ref->snapshot_id);
+        const struct { const char *what; int64_t v; } kept[] = {{", kept %lld ms", ref->max_ref_age_ms}, {", at least %lld snapshots", ref->min_snapshots_to_keep},
+                                                               {", snapshots kept %lld ms", ref->max_snapshot_age_ms}};
+        for (int k = 0; k < 3; k++)
+            if (kept[k].v >= 0)
+                sbuf_printf(b, kept[k].what, (long long)kept[k].v);
+        inspect_row(r, ref->is_tag ? "tag" : "branch", ref->name, b);
     }
     for (uint32_t i = 0; i < md->n_snapshots; i++) {
         const ib_snapshot *s = md->snapshots[i];

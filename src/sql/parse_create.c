@@ -126,6 +126,32 @@ fz_status parse_partition(parser *p, ast_partition *out)
     return need_close(p, at);
 }
 
+/* Takes the comma between two elements of a list that may be followed by another action of ALTER TABLE: there the comma is left. An
+ * action's word with another word behind it (SET TBLPROPERTIES, DROP COLUMN) is no column. */
+static fz_status take_list_comma(parser *p, bool *took)
+{
+    static const char *const actions[] = {"add", "drop", "rename", "alter", "set", "unset", "reset", "replace", "create", "write"};
+    static const char *const suffixes[] = {"asc", "desc", "nulls"};
+    const token *next;
+    *took = false;
+    if (!at_op(p, ","))
+        return FZ_OK;
+    TRY(parse_peek(p, &next));
+    bool action = false;
+    for (size_t i = 0; i < sizeof actions / sizeof *actions; i++)
+        action |= word_is(next, actions[i]);
+    lexer l = p->lex_ahead;
+    token after;
+    if (action && lexer_next(&l, p->a, &after, NULL) == FZ_OK) {
+        bool other = after.kind == TK_WORD || after.kind == TK_QUOTED || (after.kind == TK_OP && str_eqz(after.text, "(") && word_is(next, "set"));
+        for (size_t i = 0; i < sizeof suffixes / sizeof *suffixes; i++)
+            other &= !word_is(&after, suffixes[i]);
+        if (other)
+            return FZ_OK;
+    }
+    return take_op(p, ",", took);
+}
+
 fz_status parse_sort_list(parser *p, uint32_t *n, const ast_sort **out)
 {
     uint32_t cap = 0;
@@ -148,7 +174,7 @@ fz_status parse_sort_list(parser *p, uint32_t *n, const ast_sort **out)
                 TRY(need_word(p, "last"));
         }
         LIST_PUSH(p, list, *n, cap, x);
-        TRY(take_op(p, ",", &comma));
+        TRY(take_list_comma(p, &comma));
     } while (comma);
     *out = list;
     return open ? need_close(p, at) : FZ_OK;
@@ -164,7 +190,7 @@ fz_status parse_path_list(parser *p, uint32_t *n, const sql_name **out)
         sql_name name;
         TRY(need_name(p, "a column", &name));
         LIST_PUSH(p, list, *n, cap, name);
-        TRY(take_op(p, ",", &comma));
+        TRY(take_list_comma(p, &comma));
     } while (comma);
     *out = list;
     return FZ_OK;
