@@ -286,7 +286,7 @@ static pq_node *list_make(maker *k, uint32_t i)
 static pq_node *map_make(maker *k, uint32_t i)
 {
     const pq_schema_element *e = &k->e[i], *r = &k->e[i + 1];
-    if (e->num_children != 1 || r->repetition != PQ_REPEATED || r->has_type || r->num_children > 2)
+    if (e->num_children != 1 || r->repetition != PQ_REPEATED || r->has_type || r->num_children < 1 || r->num_children > 2)
         return NULL;
     pq_node *key = member_node(k, i + 2);
     if (r->num_children == 1)
