@@ -79,7 +79,9 @@ def types_uuid_fixed(g):
     g.append_records(rows[2:])
     g.append_records(rows, fmt="avro")
     g.ask("SELECT id, u, x FROM {t}")
-    g.ask("SELECT count(*) AS n FROM {t} WHERE u = 'f79c3e09-677c-4bbd-a479-3f349cb785e7'")
+    # Java orders UUIDs as signed numbers and prunes a file that has it: it isn't asked to prune
+    g.ask("SELECT count(*) AS n FROM {t} WHERE concat(u, '') = 'f79c3e09-677c-4bbd-a479-3f349cb785e7'",
+          frazil="SELECT count(*) AS n FROM {t} WHERE u = 'f79c3e09-677c-4bbd-a479-3f349cb785e7'")
 
 
 # ---- deletes ----
@@ -255,7 +257,8 @@ def eq_nested(g):
     w.write(g.record(schema, {"st": inner}))
     w.close()
     t.newRowDelta().addDeletes(w.toDeleteFile()).commit()
-    g.ask("SELECT * FROM {t}", "SELECT id FROM {t}")
+    g.ask("SELECT * FROM {t}")
+    g.state("SELECT id FROM {t}", ["id"], [[1], [3], [4]])  # Spark forgets the delete where its column isn't selected
 
 
 @golden("mixed_deletes")
@@ -373,8 +376,10 @@ NESTED_ROWS = [
 def nested_questions(g):
     g.ask("SELECT * FROM {t}", "SELECT id, st FROM {t}", "SELECT id, st.x AS x, st.deep.p AS p FROM {t}", "SELECT id, l FROM {t} WHERE id = 5",
           "SELECT id, ls, lm FROM {t}", "SELECT count(*) AS n, count(st) AS st, count(l) AS l, count(m) AS m FROM {t}",
-          "SELECT id FROM {t} WHERE st.x = 5", "SELECT id FROM {t} WHERE st.y IS NULL", "SELECT id FROM {t} WHERE st.deep.p IS NULL",
+          "SELECT id FROM {t} WHERE st.x = 5", "SELECT id FROM {t} WHERE st.y IS NULL", "SELECT id FROM {t} WHERE if(id > 0, st.deep.p, NULL) IS NULL",
           "SELECT id FROM {t} WHERE st IS NULL", "SELECT id FROM {t} WHERE l IS NULL", "SELECT id FROM {t} WHERE m IS NOT NULL")
+    # Spark's metrics of a member don't count the nulls of its parents: it isn't asked to prune
+    g.cases[8]["sql"] = "SELECT id FROM {t} WHERE st.deep.p IS NULL"
     g.ask("SELECT id, try_element_at(l, 1) AS e FROM {t}", frazil="SELECT id, l[1] AS e FROM {t}")
     g.ask("SELECT id, try_element_at(m, 'five') AS e FROM {t}", frazil="SELECT id, m['five'] AS e FROM {t}")
 
@@ -435,7 +440,10 @@ def nested_struct_new(g):
     g.sql("ALTER TABLE {t} ADD COLUMNS (l ARRAY<STRING>, m MAP<STRING, INT>, s2 STRUCT<p: INT, q: ARRAY<INT>>)")
     g.insert("3, named_struct('old', 3, 'fresh', 'f'), array('l'), map('m', 1), named_struct('p', 1, 'q', array(1))")
     g.sql("ALTER TABLE {t} DROP COLUMN st.old")
-    g.ask("SELECT * FROM {t}", "SELECT id, st FROM {t}", "SELECT id, st.fresh AS f FROM {t}", "SELECT id FROM {t} WHERE st IS NULL", "SELECT id, s2.q AS q FROM {t}")
+    g.ask("SELECT id, st.fresh AS f FROM {t}", "SELECT id, s2.q AS q FROM {t}", "SELECT id, l, m, s2 FROM {t}")
+    # row 1's struct is there, though nothing of it is selected any more: Spark takes it for null
+    g.state("SELECT id, st FROM {t}", ["id", "st"], [[1, {"fresh": None}], [2, None], [3, {"fresh": "f"}]])
+    g.state("SELECT id FROM {t} WHERE st IS NULL", ["id"], [[2]])
 
 
 # ---- partition transforms ----
