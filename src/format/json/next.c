@@ -233,7 +233,7 @@ static bool next_record(walk *w, bool *more, json_fault *f)
             w->pos = w->n;
             return true;
         }
-        if (!first && p == from) {
+        if (!first && p == from && w->s->layout == LAYOUT_LINES) {
             *f = (json_fault){"text follows a record", p};
             return false;
         }
@@ -298,11 +298,10 @@ fz_status records_tally(const json_rows *s, const char *text, size_t n, bool che
             if (!more)
                 return FZ_OK;
             p = text + w.pos;
-            json_fault bad;
-            const char *end = check ? json_value_skip(p, &bad) : NULL;
+            const char *end = json_value_skip(p, &f); /* a record that is broken counts for nothing */
             if (!s->wrapped && *p != '{')
                 f = (json_fault){"a record is an object, this is another value", p};
-            else if (!end || record_utf8(p, end, &f))
+            else if (end && (!check || record_utf8(p, end, &f)))
                 q = tally_value(y, p, a, scratch, s->wrapped ? 1 : 0, &f, &st);
             if (st)
                 return tally_error(st, err);
@@ -357,13 +356,16 @@ static void row_cut(json_local *l)
 static bool read_one(json_local *l)
 {
     const char *p = l->text + l->pos, *q = record_read(l, p);
-    if (__builtin_expect(l->check, 0) && (q || l->why != WHY_SYNTAX)) {
-        json_fault f;
-        const char *end = q ? q : json_value_skip(p, &f);
-        if (end && !record_utf8(p, end, &l->fault)) {
-            l->why = WHY_SYNTAX;
-            return false;
-        }
+    if (__builtin_expect(q && !l->check, 1)) {
+        l->pos = (uint32_t)(q - l->text);
+        l->row++;
+        return true;
+    }
+    /* Broken JSON comes before what its values are, so that nothing widens for it. */
+    const char *end = q ? q : json_value_skip(p, &l->fault);
+    if (!end || (l->check && !record_utf8(p, end, &l->fault))) {
+        l->why = l->why == WHY_STATUS ? WHY_STATUS : WHY_SYNTAX;
+        return false;
     }
     if (!q)
         return false;
