@@ -8,6 +8,12 @@
 #include "fake.h"
 
 static const struct { const char *sql, *tree; } cases[] = {
+    {"select [1, 'a',], {'a': 1, \"B c\": 2}, map {'k': [x]}, array[1], a[1], b[1:2], c[:2], d[2:], (e).f, g.h[1].i.j, k['x']::int[][]",
+     "((select ((list_value 1 'a') (named_struct 'a' 1 'B c' 2) (map_value 'k' (list_value x)) (list_value 1) (array_extract a 1) "
+     "(array_slice b 1 2) (array_slice c 1L 2) (array_slice d 2 -1L) (struct_extract e 'f') "
+     "(struct_extract (struct_extract (array_extract g.h 1) 'i') 'j') (cast (array_extract k 'x') integer[][]))))"},
+    {"select a::struct(x int not null, y struct<z: date, w: array<map<string, list<int>>>>), cast(b as map(text, row(c int)))",
+     "((select ((cast a struct(x integer, y struct(z date, w map(text, integer[])[]))) (cast b map(text, struct(c integer))))))"},
     {"select a + b * c - d / e % f",
      "((select ((- (+ a (* b c)) (% (/ d e) f)))))"},
     {"select a or b and not c = d",

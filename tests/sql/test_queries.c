@@ -51,6 +51,40 @@ out:
 }
 
 static const struct { const char *sql, *rows; } cases[] = {
+    /* nested values */
+    {"select {'a': 1, b: 'it''s'}, [1, null], map {'k': 1.5}, row(1, 'x'), [], array[1]",
+     "{'a': 1, 'b': 'it''s'}|[1, NULL]|{'k'=1.5}|{'f1': 1, 'f2': 'x'}|[]|[1]"},
+    {"select s.a, t.s.b.c, (s).b, s['a'] from (select {'a': value, 'b': {'c': ym}} s from trade where value < 250) t",
+     "100|201701|{'c': 201701}|100/200|201701|{'c': 201701}|200"},
+    {"select t.a from (select 1 a, {'a': 2} t) t", "1"},               /* the table's column before the column's field */
+    {"select t.t.a from (select 1 a, {'a': 2} t) t", "2"},
+    {"select l[1], l[-1], l[3], l[0], l[null], l[2:], l[:-2] from (values ([1, 2]), ([]), (null)) v(l)",
+     "1|2|-|-|-|[2]|[1]/-|-|-|-|-|[]|[]/-|-|-|-|-|-|-"},
+    {"select m['a'], m[k], len(m), map_keys(m), map_values(m) from (values (map {'a': 1, 'b': 2}, 'b'), (null, 'a')) v(m, k)",
+     "1|2|2|['a', 'b']|[1, 2]/-|-|-|-|-"},
+    {"select case when value > 250 then [value, 0] when value > 150 then [value] end from trade where value < 350",
+     "-/[200]/[300, 0]"},
+    {"select coalesce(case when value > 250 then {'a': value} end, {'a': 0}) from (select value from trade order by value limit 3)",
+     "{'a': 0}/{'a': 0}/{'a': 300}"},
+    {"select value from trade where {'c': country, 'v': value} = {'c': 103, 'v': 100}", "100"},
+    {"select count(*) from trade where [country] in ([103], [304])", "3"},
+    {"select count(*) from trade where [country] is distinct from [103]", "3"},
+    {"select [value] || [1], [hs9, 'x'][2] from trade where value = 200", "[200, 1]|x"},
+    {"select cast({'a': 1, 'b': '2'} as struct(b int, a text, c date)), cast(row(1, 2) as struct(x text, y int))",
+     "{'b': 2, 'a': '1', 'c': NULL}|{'x': '1', 'y': 2}"},
+    {"select try_cast(['1', 'x'] as int[]), map {1: 'a'}::map(text, text), [{'a': 1}]::struct(a double)[]", "[1, NULL]|{'1'='a'}|[{'a': 1}]"},
+    {"select {'a': 1} || 'x', [1]::text, null::struct(a int) is null, (null::struct(a int)).a is null", "{'a': 1}x|[1]|true|true"},
+    {"select typeof([{'a': 1, 'b c': map {'x': 1.5}}]), typeof(row(1, [date '2020-01-01']))",
+     "struct(a integer, \"b c\" map(text, decimal(2,1)))[]|struct(f1 integer, f2 date[])"},
+    {"select x from (select [value] x from trade union all select [1.5]) where x[1] < 150", "[100.0]/[1.5]"},
+    {"select cast(l as text[]) from (values ([1, 2]), (null), ([3])) v(l)", "['1', '2']/-/['3']"},
+    {"select s::struct(a bigint, b text) from (values ({'a': 1, 'b': 2}), (null), ({'a': null, 'b': 3})) v(s)",
+     "{'a': 1, 'b': '2'}/-/{'a': NULL, 'b': '3'}"},
+    {"select list_contains(l, 2), list_contains(l, null) from (values ([1, 2]), ([null, 3]), (null)) v(l)", "true|-/false|-/-|-"},
+    {"select l[1].a, l[2].b[1] from (values ([{'a': 1, 'b': ['x']}, {'a': 2, 'b': ['y']}]), ([]), (null)) v(l)", "1|y/-|-/-|-"},
+    {"select map([1, 2], ['a', null]), map(null::int[], [1]), map(), map_from_arrays([1], ['x'])[1]", "{1='a', 2=NULL}|-|{}|x"},
+    {"select [[1, 2], [], null][1][2], [[1]] = [[1]], [1, null] = [1, null], [1] < [1, 2], [null] > [9]", "2|true|true|true|true"},
+    {"select named_struct('a', 1).a, struct_pack(x := 1, y => 2).y, struct_extract({'q': 3}, 'Q'), {'Key': 1}.key", "1|2|3|1"},
     {"select 1, 'a', 1.5, null, 2 + 3 * 4, 7 / 2, -7 % 3", "1|a|1.5|-|14|3|-1"},
     {"select ym, sum(value) v from trade where exp_imp = 1 group by ym order by ym", "201701|100/201802|300/201803|400"},
     {"select count(*), count(country), sum(value), min(ym), max(hs9) from trade", "5|4|1500|201701|a long text value, longer than twelve"},
@@ -135,6 +169,11 @@ static void failures(void **state)
         {"select -1e308::double - value::double * 1e306 from trade where value < 200", "22003", 23},
         {"select (value::double * 1e300) / 1e-10 from trade", "22003", 32},
         {"select 99999999999999999999999999999999999999 + 99999999999999999999999999999999999999 from trade", "22003", 47},
+        {"select [1, 'x']", "22P02", 12},
+        {"select map {value: 1, 100: 2} from trade", "22023", 8},
+        {"select map {country: 1} from trade", "22004", 8},
+        {"select {'a': [1 / (value - 100)]} from trade", "22012", 17},
+        {"select [hs9]::int[] from trade", "22P02", 9},
     };
     for (size_t i = 0; i < sizeof bad / sizeof bad[0]; i++) {
         sbuf b;
