@@ -487,7 +487,7 @@ fz_status agg_resolve(str name, uint32_t n, type arg, agg_match *out, fz_error *
             *out = (agg_match){f, TYPE(T_INT64), TYPE(T_NULL)};
             return FZ_OK;
         }
-        if (n != 1 || !agg_takes(f, arg) || type_is_nested(arg))
+        if (n != 1 || !agg_takes(f, arg) || (type_is_nested(arg) && f->update != count_update))
             continue;
         out->fn = f;
         out->arg = f->arg == ANY_TYPE || f->arg == T_DECIMAL ? arg : TYPE(f->arg);

@@ -255,7 +255,7 @@ static fz_status probe_push(op *op_, void *local, worker *w, uint32_t next, cons
     arena_reset(&l->keep);
     arena_reset(&l->scratch);
     TRY(join_keys_eval(o, &l->keys, b, err));
-    TRY(rows_encode(&o->key, l->keys.ptrs, b->sel, 0, n, l->tuples, width, &l->scratch, err));
+    TRY(rows_encode(&o->key, l->keys.ptrs, b->sel, 0, n, l->tuples, width, &l->keep, err));
     if (o->nkeys)
         rows_hash(&o->key, l->tuples, width, n, l->hashes);
     if (o->away && !late) {

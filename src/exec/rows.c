@@ -4,6 +4,7 @@
 #include "exec/rows_int.h"
 
 #include "base/hash.h"
+#include "exec/nested_bytes_int.h"
 
 fz_status row_layout_init(row_layout *l, uint32_t n, const type *types, bool canonical, arena *a, fz_error *err)
 {
@@ -13,11 +14,10 @@ fz_status row_layout_init(row_layout *l, uint32_t n, const type *types, bool can
         return error_nomem(err);
     uint32_t at = l->null_words * 8;
     for (uint32_t i = 0; i < n; i++) {
-        phys p = type_phys(types[i]);
-        if ((p == PHYS_NONE && types[i].id != T_NULL) || p == PHYS_NESTED)
-            return error_set(err, FZ_UNSUPPORTED, "nested columns in GROUP BY, ORDER BY, DISTINCT or a join");
+        bool nested = type_phys(types[i]) == PHYS_NESTED;
+        phys p = nested ? PHYS_STR : type_phys(types[i]);
         uint32_t size = p == PHYS_I128 || p == PHYS_STR ? 16 : 8;
-        l->cols[i] = (row_col){types[i], p, at, size};
+        l->cols[i] = (row_col){types[i], p, nested, at, size};
         l->text |= p == PHYS_STR;
         at += size;
     }
@@ -101,6 +101,12 @@ fz_status rows_encode(const row_layout *l, const vec *const *cols, const uint16_
             if (!rows && (first || n != v->len))
                 TRY(vec_slice(&part, v, first, n, scratch, err));
             TRY(vec_gather(&flat, &part, rows, n, false, scratch, err));
+            v = &flat;
+            at = NULL;
+            from = 0;
+        }
+        if (l->cols[c].nested) {
+            TRY(nested_encode(cols[c], rows, first, n, l->canonical, &flat, scratch, err));
             v = &flat;
             at = NULL;
             from = 0;
@@ -212,12 +218,25 @@ fz_status row_own(const row_layout *l, uint8_t *row, arena *a, fz_error *err)
         break;                                                                                     \
     }
 
+static fz_status decode_nested(const row_layout *l, uint32_t c, const uint8_t *const *rows, uint32_t n, vec *out, arena *a, fz_error *err)
+{
+    const uint8_t **at = ARENA_ARRAY(a, const uint8_t *, (size_t)n + 1);
+    if (!at)
+        return error_nomem(err);
+    for (uint32_t k = 0; k < n; k++)
+        if (rows[k] && !row_null(rows[k], c))
+            at[k] = (const uint8_t *)strview_ptr((const strview *)(rows[k] + l->cols[c].off));
+    return nested_decode(l->cols[c].t, at, n, out, a, err);
+}
+
 fz_status rows_decode(const row_layout *l, uint32_t c, const uint8_t *const *rows, uint32_t n, vec *out, arena *a, fz_error *err)
 {
     if (l->cols[c].p == PHYS_NONE) {
         datum d = DATUM_NULL(l->cols[c].t);
         return vec_const(out, &d, n, a, err);
     }
+    if (l->cols[c].nested)
+        return decode_nested(l, c, rows, n, out, a, err);
     TRY(vec_alloc(out, l->cols[c].t, n, a, err));
     uint32_t off = l->cols[c].off;
     switch ((phys)l->cols[c].p) {

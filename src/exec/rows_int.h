@@ -2,14 +2,15 @@
  * rows_int.h: tuples: several columns' values side by side, for hash tables and sorting. A tuple starts
  * with null bits (1: null; a word per 64 columns), then a slot per column: 8 bytes (integers extended,
  * floats as doubles' or floats' bits) or 16 (wide decimals, string views). Slots of nulls are zero, so
- * that tuples without text are equal when their bytes are. Private to exec/.
+ * that tuples without text are equal when their bytes are. Nested values are text here: their bytes (nested_bytes_int.h). Private to
+ * exec/.
  */
 #ifndef EXEC_ROWS_INT_H
 #define EXEC_ROWS_INT_H
 
 #include "arrow/vector.h"
 
-typedef struct row_col { type t; uint8_t p; uint32_t off, size; } row_col;
+typedef struct row_col { type t; uint8_t p; bool nested; uint32_t off, size; } row_col;
 typedef struct row_layout {
     uint32_t n, null_words, width; /* bytes; a multiple of 8 */
     row_col *cols;
@@ -19,8 +20,8 @@ typedef struct row_layout {
 
 fz_status row_layout_init(row_layout *l, uint32_t n, const type *types, bool canonical, arena *a, fz_error *err);
 
-/* Tuples of the rows rows[0..n) (NULL: first..first+n-1) of the columns, at dst, dst + stride, …; text is shared.
- * Columns may have any encoding. */
+/* Tuples of the rows rows[0..n) (NULL: first..first+n-1) of the columns, at dst, dst + stride, …; text is shared, that of
+ * nested values lies in scratch. Columns may have any encoding. */
 fz_status rows_encode(const row_layout *l, const vec *const *cols, const uint16_t *rows, uint32_t first, uint32_t n,
                       uint8_t *dst, size_t stride, arena *scratch, fz_error *err);
 uint64_t row_hash(const row_layout *l, const uint8_t *row);

@@ -28,6 +28,9 @@ fz_status sort_spec_init(sort_spec *s, uint32_t nkeys, const sort_key *keys, con
                          arena *a, fz_error *err)
 {
     *s = (sort_spec){.nkeys = nkeys, .keys = keys, .rows = rows};
+    for (uint32_t i = 0; i < nkeys; i++)
+        if (type_is_nested(keys[i].e->t))
+            return error_set(err, FZ_UNSUPPORTED, "ORDER BY a struct, list or map");
     s->row_col = ARENA_ARRAY(a, uint32_t, nkeys + 1);
     s->byte_at = ARENA_ARRAY(a, uint32_t, nkeys + 1);
     s->segments = ARENA_ARRAY(a, sort_segment, nkeys + 1);

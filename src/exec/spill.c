@@ -3,12 +3,14 @@
  *
  *   u32 rows, u32 columns, u64 bytes that follow
  *   per column:  u32 has nulls (0/1), u32 0, [bitmap, padded to 8], values padded to 8;
- *                text: a u32 length per row padded to 8, then the bytes, padded to 8
+ *                text: a u32 length per row padded to 8, then the bytes, padded to 8; nested values as such bytes
  *
  * Types are kept beside the file: all batches have those of the first one. What is read back is trusted as far
  * as its sizes go together; the file is nobody else's.
  */
 #include "exec/spill.h"
+
+#include "exec/nested_bytes_int.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -143,8 +145,13 @@ static void add_text(sbuf *b, const vec *v)
     sbuf_add(b, "\0\0\0\0\0\0\0", -total & 7);
 }
 
-static void add_column(sbuf *b, const vec *v)
+static fz_status add_column(sbuf *b, const vec *v, arena *a, fz_error *err)
 {
+    vec bytes;
+    if (type_phys(v->t) == PHYS_NESTED) {
+        TRY(nested_encode(v, NULL, 0, v->len, false, &bytes, a, err));
+        v = &bytes;
+    }
     add_u32(b, v->valid != NULL);
     add_u32(b, 0);
     if (v->valid)
@@ -154,6 +161,7 @@ static void add_column(sbuf *b, const vec *v)
         add_text(b, v);
     else
         add_padded(b, v->data, (size_t)v->len * phys_size(p));
+    return FZ_OK;
 }
 
 fz_status spill_write(spill_file *f, const batch *b, fz_error *err)
@@ -179,7 +187,7 @@ fz_status spill_write(spill_file *f, const batch *b, fz_error *err)
         vec v;
         st = vec_gather(&v, &b->cols[c], b->sel, n, false, &a, err);
         if (st == FZ_OK)
-            add_column(&f->out, &v);
+            st = add_column(&f->out, &v, &a, err);
     }
     arena_free(&a);
     if (st != FZ_OK)
@@ -292,6 +300,17 @@ static fz_status take_text(const spill_file *f, vec *v, uint32_t n, const uint8_
     return FZ_OK;
 }
 
+static fz_status take_nested(const vec *bytes, type t, vec *v, arena *a, fz_error *err)
+{
+    const strview *s = bytes->data;
+    const uint8_t **at = ARENA_ARRAY(a, const uint8_t *, (size_t)bytes->len + 1);
+    if (!at)
+        return error_nomem(err);
+    for (uint32_t i = 0; i < bytes->len; i++)
+        at[i] = bytes->valid && !bit_get(bytes->valid, i) ? NULL : (const uint8_t *)strview_ptr(&s[i]);
+    return nested_decode(t, at, bytes->len, v, a, err);
+}
+
 static fz_status take_column(const spill_file *f, vec *v, type t, uint32_t n, const uint8_t **at, const uint8_t *end, arena *a, fz_error *err)
 {
     uint32_t nulls;
@@ -309,6 +328,12 @@ static fz_status take_column(const spill_file *f, vec *v, type t, uint32_t n, co
         *at += size;
     }
     phys p = type_phys(t);
+    if (p == PHYS_NESTED) {
+        vec bytes = {.t = TYPE(T_BINARY)};
+        TRY(take_text(f, &bytes, n, at, end, a, err));
+        bytes.valid = valid;
+        return take_nested(&bytes, t, v, a, err);
+    }
     if (p == PHYS_STR) {
         TRY(take_text(f, v, n, at, end, a, err));
     } else {
