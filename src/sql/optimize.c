@@ -127,7 +127,8 @@ static bool node_can_fail(void *ctx, const expr *e)
 {
     static const char *const safe[] = {"=", "<>", "<", "<=", ">", ">=", "is distinct from", "is not distinct from", "like", "ilike", "lower",
                                        "upper", "length", "year", "month", "day", "hour", "date_part", "starts_with", "ends_with", "contains",
-                                       "||", "concat", "trim", "ltrim", "rtrim", "replace", "strpos", "isnan"};
+                                       "||", "concat", "trim", "ltrim", "rtrim", "replace", "strpos", "isnan", "struct_extract", "struct_pack", "list_value",
+                                       "array_extract", "element_at", "len", "cardinality", "list_contains", "array_contains"};
     if (e->kind == EX_CAST)
         return !cast_implicit(e->args[0]->t, e->t) && e->t.id != T_STRING;
     if (e->kind != EX_CALL)
