@@ -48,6 +48,7 @@ struct ib_deletes {
     uint32_t n_keys, n_sets;
     ib_delete_key *keys;
     key_set *sets;
+    uint16_t iota[BATCH_ROWS]; /* 0, 1, 2, …: what selections are copied from */
     fz_error error;          /* of what failed */
     fz_status failed;
 };
@@ -195,6 +196,8 @@ fz_status ib_deletes_new(const ib_scan *s, const ib_metadata *md, mem *m, ib_del
     d->md = md;
     d->m = m;
     arena_init(&d->a, m);
+    for (uint32_t i = 0; i < BATCH_ROWS; i++)
+        d->iota[i] = (uint16_t)i;
     strmap_init(&d->paths, &d->a);
     pthread_mutex_init(&d->lock, NULL);
     pthread_cond_init(&d->change, NULL);
@@ -374,7 +377,7 @@ bool file_deletes_uses(const ib_file_deletes *f, uint32_t key)
 
 uint32_t file_deletes_positions(const ib_file_deletes *f, uint64_t row, uint32_t n, uint16_t *sel)
 {
-    return f->pos.n ? positions_select(&f->pos, row, n, sel) : n;
+    return f->pos.n ? positions_select(&f->pos, row, n, f->d->iota, sel) : n;
 }
 
 fz_status file_deletes_equality(const ib_file_deletes *f, const vec *const *keys, uint32_t n, const uint16_t *sel, uint16_t *to,

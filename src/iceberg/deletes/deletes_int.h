@@ -17,7 +17,8 @@ typedef struct positions {
 bool positions_add(positions *p, uint32_t pos, mem *m); /* false: no memory */
 void positions_finish(positions *p, mem *m);
 void positions_free(positions *p, mem *m);
-uint32_t positions_select(const positions *p, uint64_t row, uint32_t n, uint16_t *sel);
+/* iota: 0, 1, 2, … BATCH_ROWS - 1. */
+uint32_t positions_select(const positions *p, uint64_t row, uint32_t n, const uint16_t *iota, uint16_t *sel);
 
 /* ---- keys ---- */
 

@@ -74,7 +74,7 @@ static uint32_t lower_bound(const positions *p, uint64_t row)
     return lo;
 }
 
-uint32_t positions_select(const positions *p, uint64_t row, uint32_t n, uint16_t *sel)
+uint32_t positions_select(const positions *p, uint64_t row, uint32_t n, const uint16_t *iota, uint16_t *sel)
 {
     uint32_t k = 0;
     if (p->bits) {
@@ -89,11 +89,10 @@ uint32_t positions_select(const positions *p, uint64_t row, uint32_t n, uint16_t
         return n;
     for (; d < p->n && p->at[d] < row + n; d++) {
         uint32_t gone = (uint32_t)(p->at[d] - row);
-        for (; i < gone; i++)
-            sel[k++] = (uint16_t)i;
+        memcpy(sel + k, iota + i, (gone - i) * sizeof *sel);
+        k += gone - i;
         i = gone + 1;
     }
-    for (; i < n; i++)
-        sel[k++] = (uint16_t)i;
-    return k;
+    memcpy(sel + k, iota + i, (n - i) * sizeof *sel);
+    return k + n - i;
 }

@@ -112,6 +112,12 @@ static void truncate_range(pruner *p, const ib_transform *t, type source, const 
     *b = (ib_bounds){.rows = b->rows, .nulls = b->nulls, .has_lower = true, .has_upper = true, .lower = *lo,
                      .upper = *hi};
     if (type_phys(source) != PHYS_STR) {
+        /* Java's truncation wraps the least values of an int or long around, to above the greatest multiple of the width. */
+        i128 max = source.id == T_INT32 ? INT32_MAX : INT64_MAX;
+        if (type_is_integer(source) && number(hi) > max - t->param) {
+            b->has_lower = b->has_upper = false;
+            return;
+        }
         b->has_upper = set_number(source, number(hi) + t->param - 1, &b->upper);
         return;
     }
