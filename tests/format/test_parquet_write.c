@@ -196,6 +196,8 @@ static void every_type(void **s)
             o.page_rows = 999;
             o.row_group_rows = 3333;
             o.dict_bytes = 4000;
+            o.page_version = 1 + (t + k) % 2;
+            o.split = k;
             pq_writer *w = writer(&def, 1, &o, NULL, NULL);
             int64_t nulls = 0, nans = 0;
             for (uint32_t r = 0; r < ROWS; r += STEP) {
@@ -471,6 +473,196 @@ static void page_indexes(void **s)
     }
 }
 
+/* ---- Bloom filters ---- */
+
+static void bloom_filters(void **s)
+{
+    enum { ROWS = 3000 };
+    static const uint64_t ranges[] = {40, UINT64_MAX}; /* with and without a dictionary */
+    for (int t = 0; t < TYPES; t++)
+        for (int k = 0; k < 2; k++) {
+            arena a;
+            arena_init(&a, NULL);
+            datum *want = ARENA_ARRAY(&a, datum, ROWS);
+            column_def def = {.name = STR("c"), .t = types[t], .field_id = 9};
+            pq_leaf_options leaf = {.name = STR("c"), .bloom = true};
+            pq_write_options o;
+            pq_write_options_default(&o);
+            o.leaves = &leaf;
+            o.n_leaves = 1;
+            vec v;
+            assert_int_equal(vec_alloc(&v, types[t], ROWS, &a, NULL), FZ_OK);
+            v.valid = bitmap_alloc(&a, ROWS, true);
+            for (uint32_t i = 0; i < ROWS; i++) {
+                want[i] = random_value(types[t], ranges[k], &a);
+                put_datum(&v, i, &want[i]);
+            }
+            pq_writer *w = writer(&def, 1, &o, NULL, NULL);
+            append_vec(w, &v, NULL, 0);
+            pq_write_result res;
+            assert_int_equal(pq_writer_finish(w, &a, &res, NULL), FZ_OK);
+            opened f = open_file();
+            const pq_column_chunk *c = &pq_meta(f.p)->row_groups[0].columns[0];
+            assert_int_equal(c->bloom_offset >= 0, types[t].id != T_BOOL);
+            if (types[t].id != T_BOOL) {
+                assert_true(c->bloom_length <= (k ? 4096 + 32 : 96));
+                uint32_t false_ones = 0, asked = 0;
+                for (uint32_t i = 0; i < ROWS; i++)
+                    assert_true(want[i].null || pq_bloom_may_contain(f.p, f.f, 0, 0, &want[i]));
+                for (uint32_t i = 0; k && i < 300; i++) {
+                    datum d = random_value(types[t], UINT64_MAX, &a);
+                    bool there = d.null;
+                    for (uint32_t j = 0; j < ROWS && !there; j++)
+                        there = datum_eq(&d, &want[j]);
+                    asked += !there;
+                    false_ones += !there && pq_bloom_may_contain(f.p, f.f, 0, 0, &d);
+                }
+                /* NaN, zero and decimals of more than 18 digits are never ruled out */
+                if (type_phys(types[t]) != PHYS_I128 && false_ones > asked / 25 + 1)
+                    fail_msg("type %d: %u of %u", (int)types[t].id, (unsigned)false_ones, (unsigned)asked);
+            }
+            close_file(f);
+            unlink(path);
+            arena_free(&a);
+        }
+}
+
+/* ---- nested columns: levels, pages and metrics of a column that is small enough to reckon by hand ---- */
+
+static void lists_by_hand(void **s)
+{
+    union { type_fields f; char room[sizeof(type_fields) + sizeof(type_field)]; } kids = {.f = {.n = 1}};
+    kids.f.f[0] = (type_field){.name = STR("element"), .field_id = 2, .t = TYPE(T_INT64)};
+    column_def def = {.name = STR("l"), .t = {.id = T_LIST, .children = &kids.f}, .field_id = 1};
+    /* [1, 2]  null (over hidden elements)  []  [3, null]  [4] */
+    int64_t data[] = {77, 1, 2, 66, 55, 3, 0, 4};
+    uint32_t offsets[] = {1, 3, 5, 5, 7, 8};
+    uint64_t valid[] = {0x1d}, evalid[] = {0xbf};
+    vec element = {.t = TYPE(T_INT64), .enc = VEC_FLAT, .len = 8, .data = data, .valid = evalid};
+    vec list = {.t = def.t, .enc = VEC_FLAT, .len = 5, .data = offsets, .valid = valid, .kids = &element};
+    for (int version = 1; version <= 2; version++) {
+        pq_write_options o;
+        pq_write_options_default(&o);
+        o.page_rows = 2;
+        o.page_version = version;
+        o.codec = PQ_UNCOMPRESSED;
+        pq_writer *w = writer(&def, 1, &o, NULL, NULL);
+        append_vec(w, &list, NULL, 0);
+        arena a;
+        pq_write_result res;
+        arena_init(&a, NULL);
+        assert_int_equal(pq_writer_finish(w, &a, &res, NULL), FZ_OK);
+        assert_int_equal(res.ncols, 1);
+        assert_true(str_eqz(res.cols[0].path, "l.element") && res.cols[0].repeated);
+        assert_int_equal(res.cols[0].field_id, 2);
+        assert_int_equal(res.cols[0].value_count, 7);
+        assert_int_equal(res.cols[0].null_count, 3);
+        opened f = open_file();
+        const pq_file_meta *m = pq_meta(f.p);
+        const pq_column_chunk *c = &m->row_groups[0].columns[0];
+        assert_int_equal(m->row_groups[0].num_rows, 5);
+        assert_int_equal(c->num_values, 7);
+        assert_int_equal(m->schema[1].field_id, 1);
+        assert_int_equal(m->schema[1].logical, PQ_LOG_LIST);
+        assert_int_equal(m->schema[2].repetition, PQ_REPEATED);
+        assert_int_equal(m->schema[3].field_id, 2);
+        uint8_t bytes[512];
+        pq_column_index ci;
+        pq_offset_index oi;
+        assert_int_equal(io_read(f.f, (uint64_t)c->column_index_offset, bytes, (size_t)c->column_index_length, NULL), FZ_OK);
+        assert_int_equal(pq_read_column_index(bytes, (size_t)c->column_index_length, &a, &ci, NULL), FZ_OK);
+        assert_int_equal(io_read(f.f, (uint64_t)c->offset_index_offset, bytes + 256, (size_t)c->offset_index_length, NULL), FZ_OK);
+        assert_int_equal(pq_read_offset_index(bytes + 256, (size_t)c->offset_index_length, &a, &oi, NULL), FZ_OK);
+        static const int64_t first[] = {0, 2, 4}, nulls[] = {1, 2, 0};
+        assert_int_equal(ci.n, 3);
+        assert_int_equal(oi.n, 3);
+        for (int p = 0; p < 3; p++) {
+            assert_int_equal(oi.pages[p].first_row, first[p]);
+            assert_int_equal(ci.null_counts[p], nulls[p]);
+        }
+        /* the second page: [] and [3, null] */
+        uint8_t page[256];
+        pq_page_header h;
+        size_t used;
+        assert_int_equal(io_read(f.f, (uint64_t)oi.pages[1].offset, page, (size_t)oi.pages[1].compressed_size, NULL), FZ_OK);
+        assert_int_equal(pq_read_page_header(page, sizeof page, 0, &h, &used, NULL), FZ_OK);
+        assert_int_equal(h.num_values, 3);
+        static const uint8_t rep[] = {3, 0x04}; /* one group of eight: 0 0 1; definition levels 1 3 2 have two bits */
+        const uint8_t *body = page + used;
+        if (version == 2) {
+            assert_int_equal(h.num_rows, 2);
+            assert_int_equal(h.num_nulls, 2);
+            assert_int_equal(h.rep_length, 2);
+            assert_int_equal(h.def_length, 3);
+            assert_memory_equal(body, rep, 2);
+            assert_int_equal(body[2], 3);
+            assert_int_equal(body[3], 1 | 3 << 2 | 2 << 4);
+        } else {
+            assert_int_equal(body[0], 2);
+            assert_memory_equal(body + 4, rep, 2);
+            assert_int_equal(body[6], 3);
+            assert_int_equal(body[11], 1 | 3 << 2 | 2 << 4);
+        }
+        close_file(f);
+        unlink(path);
+        arena_free(&a);
+    }
+}
+
+static void nested_refusals(void **s)
+{
+    fz_error err = {0};
+    pq_write_options o;
+    pq_write_options_default(&o);
+    io_writer *io;
+    pq_writer *w;
+    /* deeper than types may be */
+    union { type_fields f; char room[sizeof(type_fields) + sizeof(type_field)]; } level[70];
+    for (int i = 0; i < 70; i++) {
+        level[i].f.n = 1;
+        level[i].f.f[0] = (type_field){.name = STR("x"), .t = i ? (type){.id = T_STRUCT, .children = &level[i - 1].f} : TYPE(T_BOOL)};
+    }
+    column_def deep = {.name = STR("deep"), .t = {.id = T_STRUCT, .children = &level[69].f}};
+    row_schema schema = {1, &deep};
+    assert_int_equal(io_create(path, NULL, &io, NULL), FZ_OK);
+    assert_int_equal(pq_writer_open(io, &schema, &o, NULL, 0, NULL, NULL, &w, &err), FZ_LIMIT);
+    deep.t.children = &level[60].f;
+    assert_int_equal(io_create(path, NULL, &io, NULL), FZ_OK);
+    assert_int_equal(pq_writer_open(io, &schema, &o, NULL, 0, NULL, NULL, &w, &err), FZ_OK);
+    pq_writer_abort(w);
+    /* a struct without fields has no leaf */
+    type_fields none = {.n = 0};
+    deep.t.children = &none;
+    assert_int_equal(io_create(path, NULL, &io, NULL), FZ_OK);
+    assert_int_equal(pq_writer_open(io, &schema, &o, NULL, 0, NULL, NULL, &w, &err), FZ_UNSUPPORTED);
+    assert_non_null(strstr(err.message, "\"deep\""));
+    /* a null where the member of a struct that is there is required */
+    level[0].f.f[0] = (type_field){.name = STR("must"), .required = true, .t = TYPE(T_INT64)};
+    deep.t.children = &level[0].f;
+    int64_t data[] = {1, 2, 3};
+    uint64_t valid[] = {5}, parent[] = {5};
+    vec member = {.t = TYPE(T_INT64), .enc = VEC_FLAT, .len = 3, .data = data, .valid = valid};
+    vec v = {.t = deep.t, .enc = VEC_FLAT, .len = 3, .kids = &member, .valid = parent};
+    arena a;
+    pq_write_result res;
+    arena_init(&a, NULL);
+    w = writer(&deep, 1, &o, NULL, NULL);
+    append_vec(w, &v, NULL, 0); /* hidden by its parent: fine */
+    assert_int_equal(pq_writer_finish(w, &a, &res, &err), FZ_OK);
+    assert_int_equal(res.cols[0].null_count, 1);
+    unlink(path);
+    parent[0] = 7;
+    w = writer(&deep, 1, &o, NULL, NULL);
+    append_vec(w, &v, NULL, 0);
+    assert_int_equal(pq_writer_finish(w, &a, &res, &err), FZ_VALUE);
+    assert_non_null(strstr(err.message, "deep.must"));
+    v.valid = NULL; /* without a level in between */
+    w = writer(&deep, 1, &o, NULL, NULL);
+    append_vec(w, &v, NULL, 0);
+    assert_int_equal(pq_writer_finish(w, &a, &res, &err), FZ_VALUE);
+    arena_free(&a);
+}
+
 /* ---- size: what is the same costs next to nothing ---- */
 
 static void sorted_columns_are_small(void **s)
@@ -676,6 +868,9 @@ int main(void)
         cmocka_unit_test(rounding_up),
         cmocka_unit_test_setup_teardown(float_bounds, setup, teardown),
         cmocka_unit_test_setup_teardown(page_indexes, setup, teardown),
+        cmocka_unit_test_setup_teardown(bloom_filters, setup, teardown),
+        cmocka_unit_test_setup_teardown(lists_by_hand, setup, teardown),
+        cmocka_unit_test_setup_teardown(nested_refusals, setup, teardown),
         cmocka_unit_test_setup_teardown(sorted_columns_are_small, setup, teardown),
         cmocka_unit_test_setup_teardown(refusals, setup, teardown),
         cmocka_unit_test_setup_teardown(null_in_required_column, setup, teardown),
