@@ -158,7 +158,7 @@ static bool levels_agree(const pq_chunk *a, const pq_chunk *b, uint8_t r, uint8_
 static fz_status node_valid(pq_cursor *c, plan_node *x, bool deeper, batch *out, fz_error *err)
 {
     const pq_levels *l = &c->chunks[x->chunk]->levels;
-    if (x->f->def == x->f->ctx_def || l->all || x->places == 0)
+    if (x->f->def == x->f->ctx_def || l->all || x->places == 0 || levels_count(l->def, l->n, x->f->def) == l->n)
         return FZ_OK;
     uint64_t *bits = kept(c, BITMAP_WORDS(x->places) * 8, out, err);
     if (!bits)
@@ -178,8 +178,10 @@ static fz_status node_assemble(pq_cursor *c, plan_node *x, batch *out, fz_error 
     x->v->kids = ARENA_ARRAY(&out->mem, vec, x->n_kids ? x->n_kids : 1);
     if (!x->v->kids)
         return error_nomem(err);
-    uint32_t there = ch->leaf->max_rep == 0 ? l->n
+    /* A chunk's read ends where the row does: the rows themselves need not be counted. */
+    uint32_t there = f->rep == 0 && ch->leaf->max_rep ? x->places
                      : l->all && ch->leaf->max_rep == f->rep ? l->n
+                     : ch->leaf->max_rep == 0 ? l->n
                      : places_count(l->def, l->rep, l->n, f->rep, f->ctx_def);
     if (there != x->places)
         return levels_disagree(c, f, err);

@@ -333,14 +333,18 @@ static fz_status value_segment(reading *r, uint32_t k, uint32_t valid, fz_error 
     pq_chunk *c = r->c;
     form_values(r);
     uint8_t *dst = r->data + (size_t)r->done * c->elem;
-    TRY(values_read(&c->values, c->conv == CONV_COPY ? dst : r->raw, valid, err));
+    bool wide = c->conv == CONV_BYTES_I128, be = (wide || c->conv == CONV_BYTES_I64) && values_are_be(&c->values, wide);
+    if (be)
+        TRY(values_read_be(&c->values, dst, valid, wide, err));
+    else
+        TRY(values_read(&c->values, c->conv == CONV_COPY ? dst : r->raw, valid, err));
     if (c->values.made) {
         fz_status st = batch_keep(r->out, c->values.made, err);
         buf_unref(c->values.made);
         c->values.made = NULL;
         TRY(st);
     }
-    if (c->conv != CONV_COPY)
+    if (c->conv != CONV_COPY && !be)
         TRY(conv_run(c->conv, r->raw, dst, valid, err));
     if (c->as.id == T_DECIMAL)
         TRY(decimal_check(c->as, dst, valid, err));

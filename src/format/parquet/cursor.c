@@ -97,11 +97,15 @@ fz_status pq_cursor_skip(pq_cursor *c, uint64_t rows, fz_error *err)
 
 static fz_status rows_read(pq_cursor *c, uint32_t rows, uint32_t first, uint32_t last, vec *v, batch *out, fz_error *err)
 {
-    if (c->n_nodes == 1)
-        return chunk_read(c->chunks[0], rows, first, last, v, out, err);
-    for (uint32_t i = 0; i < c->n_chunks; i++)
-        TRY(chunk_read(c->chunks[i], rows, first, last, &c->values[i], out, err));
-    return assemble(c, rows, v, out, err);
+    fz_status st = FZ_OK;
+    uint32_t i = 0;
+    for (; i < c->n_chunks && st == FZ_OK; i++)
+        st = chunk_read(c->chunks[i], rows, first, last, c->n_nodes == 1 ? v : &c->values[i], out, err);
+    if (st == FZ_OK && c->n_nodes > 1)
+        st = assemble(c, rows, v, out, err);
+    if (st != FZ_OK)
+        error_offset(err, (int64_t)c->chunks[i - 1]->page.at); /* unless a better one is known */
+    return st;
 }
 
 fz_status pq_cursor_read(pq_cursor *c, uint32_t rows, const uint16_t *sel, uint32_t nsel, vec *v,

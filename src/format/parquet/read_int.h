@@ -150,6 +150,9 @@ void values_close(pq_values *v);
  * fixed, INT96) that points into the page or into v->made. Not for VALUES_DICT. */
 fz_status values_read(pq_values *v, void *dst, size_t n, fz_error *err);
 fz_status values_skip(pq_values *v, size_t n, fz_error *err);
+/* Big-endian whole numbers of fixed width that lie one behind the other: straight to int64_t, or i128 where wide. */
+bool values_are_be(const pq_values *v, bool wide);
+fz_status values_read_be(pq_values *v, void *dst, size_t n, bool wide, fz_error *err);
 
 /* ---- levels.c: definition and repetition levels ---- */
 

@@ -386,6 +386,57 @@ fz_status values_read(pq_values *v, void *dst, size_t n, fz_error *err)
     return error_set(err, FZ_INTERNAL, "dictionary codes read as values");
 }
 
+#if __BYTE_ORDER__ == __ORDER_LITTLE_ENDIAN__
+static inline uint64_t load_be64(const uint8_t *p)
+{
+    uint64_t w;
+    memcpy(&w, p, 8);
+    return __builtin_bswap64(w);
+}
+#else
+static inline uint64_t load_be64(const uint8_t *p)
+{
+    uint64_t w;
+    memcpy(&w, p, 8);
+    return w;
+}
+#endif
+
+/* Loads pass the value's end; BUF_PAD covers it. */
+static void be_i64(const uint8_t *p, uint32_t width, int64_t *dst, size_t n)
+{
+    for (size_t i = 0; i < n; i++, p += width)
+        dst[i] = (int64_t)load_be64(p) >> (64 - 8 * width);
+}
+
+static void be_i128(const uint8_t *p, uint32_t width, i128 *dst, size_t n)
+{
+    if (width <= 8) {
+        for (size_t i = 0; i < n; i++, p += width)
+            dst[i] = (int64_t)load_be64(p) >> (64 - 8 * width);
+        return;
+    }
+    for (size_t i = 0; i < n; i++, p += width)
+        dst[i] = (i128)((u128)load_be64(p) << 64 | load_be64(p + 8)) >> (128 - 8 * width);
+}
+
+bool values_are_be(const pq_values *v, bool wide)
+{
+    return v->kind == VALUES_FIXED && v->type == PQ_FIXED && v->width <= (wide ? 16 : 8);
+}
+
+fz_status values_read_be(pq_values *v, void *dst, size_t n, bool wide, fz_error *err)
+{
+    if ((size_t)(v->end - v->at) / v->width < n)
+        return values_short(err);
+    if (wide)
+        be_i128(v->at, v->width, dst, n);
+    else
+        be_i64(v->at, v->width, dst, n);
+    v->at += n * v->width;
+    return FZ_OK;
+}
+
 fz_status values_skip(pq_values *v, size_t n, fz_error *err)
 {
     strview passed[LENS];
