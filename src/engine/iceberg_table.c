@@ -35,7 +35,8 @@ static void scan_plan_free(void *p_)
     mem_free(p->m, p, sizeof *p);
 }
 
-static fz_status plan_files(const iceberg_source *t, const scan_request *r, scan_plan **out, const ib_pred **pred, fz_error *err)
+static fz_status plan_files(const iceberg_source *t, const scan_request *r, bool want_stats, scan_plan **out, const ib_pred **pred,
+                            fz_error *err)
 {
     scan_plan *p = mem_zalloc(t->m, sizeof *p);
     if (!p)
@@ -54,7 +55,7 @@ static fz_status plan_files(const iceberg_source *t, const scan_request *r, scan
             goto out;
         }
     }
-    TRY_GOTO(ib_plan(t->table->md, t->snapshot, *pred, t->lake->rt->manifests, r->j, t->m, &p->plan, err));
+    TRY_GOTO(ib_plan_stats(t->table->md, t->snapshot, *pred, want_stats, t->lake->rt->manifests, r->j, t->m, &p->plan, err));
     *out = p;
 out:
     if (st)
@@ -67,7 +68,7 @@ static fz_status source_open(const table_source *base, const scan_request *r, sc
     const iceberg_source *t = (const iceberg_source *)base;
     scan_plan *p;
     const ib_pred *pred;
-    TRY(plan_files(t, r, &p, &pred, err));
+    TRY(plan_files(t, r, false, &p, &pred, err));
     fz_status st = FZ_OK;
     scan_file *files = ARENA_ARRAY(&p->a, scan_file, p->plan->n + 1);
     if (!files) {
@@ -107,6 +108,70 @@ static int64_t source_count(const table_source *base)
     return rows;
 }
 
+/* Takes a file's statistics of a column into an answer; false: they don't say it exactly. Text is never asked for: its bounds may be
+ * cut. Floats count as long as none is NaN, and no bound is a zero, which has two signs. */
+static bool add_file(const ib_data_file *f, const column_def *c, int kind, datum *out)
+{
+    const ib_column_stats *s = NULL;
+    for (uint32_t i = 0; i < f->n_stats; i++)
+        if (f->stats[i].field_id == c->field_id)
+            s = &f->stats[i];
+    if (kind == METRIC_ROWS || (kind == METRIC_VALUES && s && s->null_count >= 0 && s->null_count <= f->record_count))
+        return !__builtin_add_overflow(out->i64, f->record_count - (kind == METRIC_VALUES ? s->null_count : 0), &out->i64);
+    phys ph = type_phys(c->t);
+    if (!s || kind == METRIC_VALUES || ph == PHYS_STR || ph == PHYS_NESTED || ph == PHYS_NONE)
+        return false;
+    if (s->null_count >= 0 && s->null_count == f->record_count)
+        return true;
+    bool floats = ph == PHYS_F32 || ph == PHYS_F64, least = kind == METRIC_MIN;
+    datum v;
+    if (!(least ? s->has_lower : s->has_upper) || (floats && s->nan_count != 0) ||
+        ib_bound_decode(c->t, least ? s->lower : s->upper, &v, NULL) != FZ_OK)
+        return false;
+    if (floats && (ph == PHYS_F32 ? v.f32 == 0 : v.f64 == 0))
+        return false;
+    int order = out->null ? 0 : datum_cmp(&v, out);
+    if (out->null || (least ? order < 0 : order > 0)) {
+        *out = v;
+        out->t = c->t;
+        out->null = false;
+    }
+    return true;
+}
+
+/* From the statistics of the files that are left by pruning, if all their rows count: none are deleted, and the filter is true of all. */
+static bool source_metrics(const table_source *base, const scan_request *r, uint32_t n, const table_metric *wanted, arena *a, datum *out)
+{
+    const iceberg_source *t = (const iceberg_source *)base;
+    bool stats = false;
+    for (uint32_t i = 0; i < n; i++) {
+        const column_def *c = &base->schema.cols[wanted[i].col];
+        bool extreme = wanted[i].kind == METRIC_MIN || wanted[i].kind == METRIC_MAX;
+        stats = stats || wanted[i].kind != METRIC_ROWS;
+        out[i] = extreme ? DATUM_NULL(c->t) : (datum){.t = TYPE(T_INT64)};
+        if (extreme && (type_phys(c->t) == PHYS_STR || type_is_nested(c->t)))
+            return false;
+    }
+    job j;
+    if (job_init(&j, t->lake->rt->rt->p, t->m, NULL))
+        return false;
+    scan_request own = *r;
+    own.j = &j;
+    scan_plan *p = NULL;
+    const ib_pred *pred;
+    bool ok = plan_files(t, &own, stats, &p, &pred, NULL) == FZ_OK && p->plan->n_deletes == 0;
+    for (uint32_t k = 0; ok && k < p->plan->n; k++) {
+        const ib_scan_file *f = &p->plan->files[k];
+        ok = f->all_match;
+        for (uint32_t i = 0; i < n && ok; i++)
+            ok = add_file(f->file, &base->schema.cols[wanted[i].col], (int)wanted[i].kind, &out[i]);
+    }
+    if (p)
+        scan_plan_free(p);
+    job_destroy(&j);
+    return ok;
+}
+
 static int64_t source_estimate(const table_source *base)
 {
     const iceberg_source *t = (const iceberg_source *)base;
@@ -121,7 +186,7 @@ static void source_explain(const table_source *base, const scan_request *r, sbuf
     const iceberg_source *t = (const iceberg_source *)base;
     scan_plan *p;
     const ib_pred *pred;
-    if (plan_files(t, r, &p, &pred, NULL))
+    if (plan_files(t, r, false, &p, &pred, NULL))
         return;
     sbuf_printf(out, "%u file%s, %lld rows, %u of %u manifests read", p->plan->n, p->plan->n == 1 ? "" : "s",
                 (long long)p->plan->rows, p->plan->manifests_read, p->plan->manifests);
@@ -142,7 +207,8 @@ static void source_release(table_source *base)
     fz_lake_close(lake);
 }
 
-static const table_source_ops iceberg_source_ops = {source_open, source_count, source_estimate, source_explain, source_release};
+static const table_source_ops iceberg_source_ops = {source_open, source_count, source_estimate, source_explain,
+                                                    source_release, source_metrics};
 
 fz_status schema_columns(const ib_schema *sc, arena *a, row_schema *out, fz_error *err)
 {

@@ -22,12 +22,20 @@ typedef enum source_result {
 typedef struct scan_request {
     uint32_t ncols;
     const uint32_t *cols;   /* columns of the table to deliver, in this order */
+    const type *types;      /* NULL, or the types to deliver them as: their own, or structs with some of their fields (the
+                             * others aren't read by anybody). A source may deliver all fields */
     const expr *filter;     /* over the delivered columns, or NULL */
     const datum *params;    /* for EX_PARAM in filter */
     uint32_t n_params;
     int64_t limit;          /* at most so many rows are needed, or -1 */
     job *j;
 } scan_request;
+
+/* A question that metadata may answer, about the rows that satisfy a filter. */
+typedef struct table_metric {
+    enum { METRIC_ROWS, METRIC_VALUES, METRIC_MIN, METRIC_MAX } kind; /* values: those of the column that aren't null */
+    uint32_t col;           /* of the table */
+} table_metric;
 
 typedef struct table_source_ops {
     /* *filtered: whether every row delivered satisfies the filter (else the executor filters again). */
@@ -39,6 +47,9 @@ typedef struct table_source_ops {
     /* One line for EXPLAIN: what is read, and after pruning by the filter. May be NULL. */
     void (*explain)(const table_source *t, const scan_request *r, sbuf *out);
     void (*release)(table_source *t); /* by whoever took refs to 0: frees it */
+    /* Exact answers to all questions from metadata, texts in the arena: counts as T_INT64, else the column's type, null where there is
+     * no value. False: not known without reading. May be NULL. The request's filter can have parameters that aren't bound yet. */
+    bool (*metrics)(const table_source *t, const scan_request *r, uint32_t n, const table_metric *wanted, arena *a, datum *out);
 } table_source_ops;
 
 struct table_source {

@@ -85,44 +85,95 @@ int64_t opt_estimate(const plan *p)
     }
 }
 
-/* ---- count(*) from metadata ---- */
+/* ---- aggregates from metadata ---- */
 
-static bool never_null(const expr *e, const plan *in)
+static bool agg_is(const agg_expr *g, str name)
 {
-    return (e->kind == EX_CONST && !e->value.null) || (e->kind == EX_COLUMN && in->out.cols[e->col].not_null);
+    agg_match m;
+    return g->arg && agg_resolve(name, 1, g->arg->t, &m, NULL) == FZ_OK && m.fn == g->fn && type_eq(m.arg, g->arg->t);
 }
 
-/* count(*) and count(of a column without nulls), nothing else, over a scan that nothing filters. */
-static int64_t count_from_metadata(const plan *p)
+/* The column of the scan below p that is p's column col, whatever is between; -1: it is computed. */
+static int64_t source_column(const plan *p, uint32_t col)
 {
-    if (p->kind != PLAN_AGGREGATE || p->aggregate.nkeys || !p->aggregate.naggs)
-        return -1;
-    for (uint32_t i = 0; i < p->aggregate.naggs; i++) {
-        const agg_expr *g = &p->aggregate.aggs[i];
-        if (g->filter || g->distinct || g->t.id != T_INT64)
+    for (; p->kind != PLAN_SCAN; p = p->in[0]) {
+        if (p->kind != PLAN_PROJECT)
+            continue;
+        const expr *e = p->project.e[col];
+        if (e->kind != EX_COLUMN)
             return -1;
-        agg_match count;
-        if (g->arg && !(agg_resolve(STR("count"), 1, g->arg->t, &count, NULL) == FZ_OK && count.fn == g->fn && never_null(g->arg, p->in[0])))
-            return -1;
+        col = e->col;
     }
+    return p->scan.cols[col];
+}
+
+/* What an aggregate asks for, as a question about the table. */
+static bool metric_of(const agg_expr *g, const plan *in, table_metric *out)
+{
+    if (g->filter)
+        return false;
+    *out = (table_metric){.kind = METRIC_ROWS};
+    if (!g->arg || (g->arg->kind == EX_CONST && !g->arg->value.null && !g->distinct && agg_is(g, STR("count"))))
+        return g->t.id == T_INT64;
+    int64_t col = g->arg->kind == EX_COLUMN ? source_column(in, g->arg->col) : -1;
+    if (col < 0)
+        return false;
+    out->col = (uint32_t)col;
+    if (agg_is(g, STR("min")))
+        out->kind = METRIC_MIN;
+    else if (agg_is(g, STR("max")))
+        out->kind = METRIC_MAX;
+    else if (agg_is(g, STR("count")) && !g->distinct)
+        out->kind = in->out.cols[g->arg->col].not_null ? METRIC_ROWS : METRIC_VALUES;
+    else
+        return false;
+    return true;
+}
+
+/* The table's own count of rows, where nothing else is asked for and nothing filters. */
+static bool count_rows(const plan *scan, uint32_t n, const table_metric *wanted, datum *out)
+{
+    const table_source *t = scan->scan.table;
+    for (uint32_t i = 0; i < n; i++)
+        if (wanted[i].kind != METRIC_ROWS)
+            return false;
+    int64_t rows = scan->scan.filter || !t->ops->count ? -1 : t->ops->count(t);
+    for (uint32_t i = 0; i < n; i++)
+        out[i] = (datum){.t = TYPE(T_INT64), .i64 = rows};
+    return rows >= 0;
+}
+
+/* count, min and max, without grouping, of a scan's columns: the table's metadata may know them. NULL: they have to be computed. */
+static fz_status from_metadata(binder *b, const plan *p, const plan **out)
+{
+    *out = NULL;
+    if (p->kind != PLAN_AGGREGATE || p->aggregate.nkeys || !p->aggregate.naggs)
+        return FZ_OK;
+    uint32_t n = p->aggregate.naggs;
     const plan *in = p->in[0];
     while (in->kind == PLAN_PROJECT || (in->kind == PLAN_SORT && in->sort.limit < 0))
         in = in->in[0];
-    if (in->kind != PLAN_SCAN || in->scan.filter || in->scan.limit >= 0 || !in->scan.table->ops->count)
-        return -1;
-    return in->scan.table->ops->count(in->scan.table);
-}
-
-static fz_status count_values(binder *b, const plan *p, int64_t count, const plan **out)
-{
+    if (in->kind != PLAN_SCAN || in->scan.limit >= 0)
+        return FZ_OK;
+    table_metric *wanted = ARENA_ARRAY(b->a, table_metric, n);
+    datum *answers = ARENA_ARRAY(b->a, datum, n);
+    if (!wanted || !answers)
+        return error_nomem(b->err);
+    for (uint32_t i = 0; i < n; i++)
+        if (!metric_of(&p->aggregate.aggs[i], p->in[0], &wanted[i]))
+            return FZ_OK;
+    const table_source *t = in->scan.table;
+    const scan_request r = {.ncols = in->out.n, .cols = in->scan.cols, .filter = in->scan.filter, .limit = -1};
+    if (!count_rows(in, n, wanted, answers) && !(t->ops->metrics && t->ops->metrics(t, &r, n, wanted, b->a, answers)))
+        return FZ_OK;
     plan *v = plan_new(b->a, PLAN_VALUES, 0, NULL, NULL);
     if (!v || !(v->values.cells = ARENA_ARRAY(b->a, const expr *, p->out.n)))
         return error_nomem(b->err);
     v->out = p->out;
     v->values.nrows = 1;
     v->rows = 1;
-    for (uint32_t i = 0; i < p->out.n; i++)
-        TRY(expr_const(b, (datum){.t = TYPE(T_INT64), .i64 = count}, (sql_pos){0, 0}, &v->values.cells[i]));
+    for (uint32_t i = 0; i < n; i++)
+        TRY(expr_const(b, answers[i], (sql_pos){0, 0}, &v->values.cells[i]));
     *out = v;
     return FZ_OK;
 }
@@ -210,9 +261,12 @@ fz_status opt_rows(binder *b, const plan *p, const plan **out)
     }
     if (q->kind == PLAN_JOIN && q->join.kind == JOIN_INNER)
         q->join.build_left = q->in[0]->rows >= 0 && q->in[1]->rows >= 0 && q->in[0]->rows < q->in[1]->rows;
-    int64_t count = count_from_metadata(q);
-    if (count >= 0)
-        return count_values(b, q, count, out);
+    const plan *known;
+    TRY(from_metadata(b, q, &known));
+    if (known) {
+        *out = known;
+        return FZ_OK;
+    }
     q->rows = opt_estimate(q);
     return constant_row(b, q, out);
 }
