@@ -23,7 +23,7 @@ from golden_values import ROOT, plain, root_clear, root_locked, sort_rows, type_
 JARS = os.environ.get("FRAZIL_SPARK_JARS") or os.path.join(HERE, "..", "..", ".venv", "spark", "jars")
 
 
-def start_spark():
+def start_spark(more={}):
     os.environ["TZ"] = "UTC"
     time.tzset()
     from pyspark.sql import SparkSession
@@ -45,7 +45,7 @@ def start_spark():
         "spark.sql.catalog.h": "org.apache.iceberg.spark.SparkCatalog", "spark.sql.catalog.h.type": "hadoop",
         "spark.sql.catalog.h.warehouse": ROOT + "/hadoop", "spark.sql.catalog.h.cache-enabled": "false",
     }
-    for k, v in settings.items():
+    for k, v in {**settings, **more}.items():
         b = b.config(k, v)
     spark = b.getOrCreate()
     spark.sparkContext.setLogLevel("ERROR")
