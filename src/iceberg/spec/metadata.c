@@ -241,7 +241,9 @@ static fz_status snapshot_numbers(const json_doc *d, const json_node *n, int for
     if (schema_id < -1 || schema_id > INT32_MAX)
         return json_error(d, n, err, "a snapshot's schema-id is out of range");
     s->schema_id = (int32_t)schema_id;
-    if (format_version >= 2 && !json_get(d, n, "manifests")) { /* a table that was upgraded may still have snapshots of version 1 */
+    /* A table that was upgraded may still have snapshots of version 1 that name their manifests themselves. */
+    const json_node *manifests = json_get(d, n, "manifests");
+    if (format_version >= 2 && !(manifests && manifests->type == JSON_ARRAY)) {
         TRY(json_need(d, n, "manifest-list", what, &v, err));
         TRY(json_want(d, v, JSON_STRING, "a snapshot's \"manifest-list\"", err));
     }
