@@ -735,7 +735,16 @@ static fz_status choose_columns(file_scan *s, const scan_request *r, fz_error *e
     if (!s->cols || !s->wanted || !s->key_col)
         return error_nomem(err);
     for (uint32_t i = 0; i < r->ncols; i++)
-        s->cols[i] = &s->o.schema->cols[r->cols[i]];
+        if (r->types && !type_eq(r->types[i], s->o.schema->cols[r->cols[i]].t)) { /* a struct of which some fields are read */
+            column_def *part = ARENA_NEW(&s->a, column_def);
+            if (!part)
+                return error_nomem(err);
+            *part = s->o.schema->cols[r->cols[i]];
+            part->t = r->types[i];
+            s->cols[i] = part;
+        } else {
+            s->cols[i] = &s->o.schema->cols[r->cols[i]];
+        }
     for (uint32_t k = 0; k < s->nkeys; k++) {
         uint32_t i = 0;
         while (i < s->nall && !(s->cols[i]->field_id == keys[k].col.field_id && type_eq(s->cols[i]->t, keys[k].col.t)))

@@ -250,12 +250,10 @@ static fz_status field_get(kcall *c, fz_error *err)
         return raw_null(c, err);
     if (v->enc == VEC_CONST) {
         datum d = vec_datum(&v->kids[k], 0);
-        d.t = c->e->t;
         return vec_const(c->out, &d, c->len, c->a, err);
     }
-    vec out = v->kids[k];
+    vec out = v->kids[k]; /* its own type: a scan may have left out fields that nobody reads */
     TRY(nulls_and(&out, v->valid, c->a, err));
-    out.t = c->e->t;
     *c->out = out;
     return FZ_OK;
 }

@@ -152,7 +152,7 @@ fz_status source_scan_new(query *q, const plan *p, bool *filtered, psource **out
     if (!s)
         return error_nomem(err);
     s->s = (psource){&scan_source_ops, true};
-    scan_request r = {.ncols = p->out.n, .cols = p->scan.cols, .filter = p->scan.filter, .params = q->o.params,
+    scan_request r = {.ncols = p->out.n, .cols = p->scan.cols, .types = p->scan.types, .filter = p->scan.filter, .params = q->o.params,
                       .n_params = q->o.n_params, .limit = p->scan.limit, .j = &q->j};
     *filtered = false;
     TRY(p->scan.table->ops->open(p->scan.table, &r, &s->scan, filtered, err));

@@ -30,6 +30,7 @@ typedef struct plan {
         struct {                  /* SCAN: out = those columns of the table */
             table_source *table;  /* borrowed: whoever made the plan holds the reference */
             uint32_t *cols;
+            const type *types;    /* scan_request.types; out has the full types */
             const expr *filter;   /* over out, or NULL */
             int64_t limit;        /* no more rows are needed, or -1 */
         } scan;

@@ -165,12 +165,21 @@ static void agg_text(const agg_expr *a, const row_schema *in, sbuf *out)
     }
 }
 
-static void names(const row_schema *s, sbuf *out)
+/* The name; behind it, where only some fields of a struct are read, those: st(a, b(c)). */
+static void name_text(str name, type full, type read, sbuf *out)
 {
-    for (uint32_t i = 0; i < s->n; i++) {
+    sbuf_str(out, name);
+    if (full.id != T_STRUCT || type_eq(full, read))
+        return;
+    sbuf_addc(out, '(');
+    for (uint32_t i = 0, k = 0; i < read.children->n; i++, k++) {
+        const type_field *f = &read.children->f[i];
+        while (k + 1 < full.children->n && !str_eq(full.children->f[k].name, f->name))
+            k++;
         sbuf_addz(out, i ? ", " : "");
-        sbuf_str(out, s->cols[i].name);
+        name_text(f->name, full.children->f[k].t, f->t, out);
     }
+    sbuf_addc(out, ')');
 }
 
 static void scan_text(const plan *p, sbuf *out)
@@ -178,7 +187,11 @@ static void scan_text(const plan *p, sbuf *out)
     sbuf_addz(out, "SCAN ");
     sbuf_str(out, p->scan.table->name);
     sbuf_addz(out, " (");
-    names(&p->out, out);
+    for (uint32_t i = 0; i < p->out.n; i++) {
+        type t = p->out.cols[i].t;
+        sbuf_addz(out, i ? ", " : "");
+        name_text(p->out.cols[i].name, t, p->scan.types ? p->scan.types[i] : t, out);
+    }
     sbuf_addc(out, ')');
     if (p->scan.filter) {
         sbuf_addz(out, " WHERE ");

@@ -13,6 +13,8 @@ fz_status opt_simplify(binder *b, const expr *e, const expr **out);
 fz_status opt_filters(binder *b, const plan *p, const plan **out);
 /* opt_prune.c: only the columns that are used; the root keeps all of its own. */
 fz_status opt_prune(binder *b, const plan *p, const plan **out);
+/* opt_fields.c: only the fields of structs that are used, where a projection or an aggregate stands on a scan. */
+fz_status opt_fields(binder *b, const plan *p, const plan **out);
 /* opt_rows.c: estimates, counts from metadata, limits and top-N, join order and build sides. */
 fz_status opt_rows(binder *b, const plan *p, const plan **out);
 fz_status opt_join_order(binder *b, const plan *p, const plan **out);

@@ -304,5 +304,6 @@ fz_status sql_optimize(const plan *p, arena *a, const plan **out, fz_error *err)
     TRY(opt_filters(&b, p, &p));
     TRY(opt_join_order(&b, p, &p));
     TRY(opt_prune(&b, p, &p));
-    return opt_rows(&b, p, out);
+    TRY(opt_rows(&b, p, &p));
+    return opt_fields(&b, p, out);
 }
