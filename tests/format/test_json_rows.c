@@ -209,7 +209,9 @@ static void places(void **state)
     fails("{\"a\":1}\n{\"a\":1,}\n", "a key is due here", 2, 8);
     fails("{\"a\":1}\n{\"a\":1,\"a\":2}\n", "the key \"a\" stands twice in an object", 2, 8);
     fails("{\"a\":1}\n{\"a\" 1}\n", "a colon is due after the key", 2, 6);
-    fails("{\"a\":1}\n{\"a\":2\n", "the text ends within a value", 3, 1);
+    fails("{\"a\":1}\n{\"a\":2\n", "a line ends within a record", 2, 7);
+    fails("{\"a\":1}\n{\"a\":2,\n\"b\":3}\n", "a line ends within a record", 2, 8);
+    fails("{\"a\":1}\n{\"a\":2", "the text ends within a value", 2, 7);
     fails("{\"a\":1}\n7\n", "a record is an object, this is another value", 2, 1);
     fails("{\"a\":1}\n{\"a\":2}x\n", "text follows a record", 2, 8);
     fails("[{\"a\":1},{\"a\":2}", "the array isn't closed before the end of the input", 1, 17);

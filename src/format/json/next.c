@@ -268,14 +268,25 @@ static fz_status tally_error(fz_status st, fz_error *err)
     return st == FZ_NOMEM ? error_nomem(err) : error_set(err, FZ_LIMIT, "the records have more than %d keys", JSON_COLUMNS_MAX);
 }
 
-static bool record_utf8(const char *p, const char *end, json_fault *f)
+/* Behind a record that is well-formed JSON, UTF-8, and on one line where each line is a record; NULL: the fault. Where a line
+ * ends within a record the fault is there, wherever the text was cut. */
+static const char *record_whole(const json_rows *s, const char *p, const char *text_end, bool check, json_fault *f)
 {
+    const char *end = json_value_skip(p, f), *nl = NULL;
+    if (s->layout == LAYOUT_LINES)
+        nl = memchr(p, '\n', (size_t)(text_end - p));
+    if (nl && (end ? end : f->at) > nl) {
+        *f = (json_fault){"a line ends within a record", nl};
+        return NULL;
+    }
+    if (!end || !check)
+        return end;
     str r = {p, (size_t)(end - p)};
     size_t ok = utf8_valid_prefix(r);
     if (ok == r.n)
-        return true;
+        return end;
     *f = (json_fault){"the text isn't valid UTF-8", p + ok};
-    return false;
+    return NULL;
 }
 
 fz_status records_tally(const json_rows *s, const char *text, size_t n, bool check, tally *root, arena *a, sbuf *scratch, uint64_t *records,
@@ -298,10 +309,10 @@ fz_status records_tally(const json_rows *s, const char *text, size_t n, bool che
             if (!more)
                 return FZ_OK;
             p = text + w.pos;
-            const char *end = json_value_skip(p, &f); /* a record that is broken counts for nothing */
-            if (!s->wrapped && *p != '{')
+            const char *end = record_whole(s, p, text + n, check, &f); /* a record that is broken counts for nothing */
+            if (end && !s->wrapped && *p != '{')
                 f = (json_fault){"a record is an object, this is another value", p};
-            else if (end && (!check || record_utf8(p, end, &f)))
+            else if (end)
                 q = tally_value(y, p, a, scratch, s->wrapped ? 1 : 0, &f, &st);
             if (st)
                 return tally_error(st, err);
@@ -356,14 +367,15 @@ static void row_cut(json_local *l)
 static bool read_one(json_local *l)
 {
     const char *p = l->text + l->pos, *q = record_read(l, p);
-    if (__builtin_expect(q && !l->check, 1)) {
+    bool lines = l->s->layout == LAYOUT_LINES;
+    if (__builtin_expect(q && !l->check && !(lines && memchr(p, '\n', (size_t)(q - p))), 1)) {
         l->pos = (uint32_t)(q - l->text);
         l->row++;
         return true;
     }
     /* Broken JSON comes before what its values are, so that nothing widens for it. */
-    const char *end = q ? q : json_value_skip(p, &l->fault);
-    if (!end || (l->check && !record_utf8(p, end, &l->fault))) {
+    const char *end = record_whole(l->s, p, l->text + l->n, l->check, &l->fault);
+    if (!end) {
         l->why = l->why == WHY_STATUS ? WHY_STATUS : WHY_SYNTAX;
         return false;
     }
