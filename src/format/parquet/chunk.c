@@ -86,8 +86,7 @@ void chunk_close(pq_chunk *c)
     buf_unref(c->dict_bytes);
     buf_unref(c->scratch[0]);
     buf_unref(c->scratch[1]);
-    mem_free(c->m, c->levels.def, c->levels.cap);
-    mem_free(c->m, c->levels.rep, c->levels.cap);
+    mem_free(c->m, c->levels.def, (c->leaf->max_rep ? 2 : 1) * (size_t)c->levels.cap);
     arena_free(&c->index_mem);
     pages_free(&c->pages);
     pq_close(c->p);

@@ -125,19 +125,18 @@ static fz_status levels_grow(pq_chunk *c, uint32_t k, fz_error *err)
         cap *= 2;
     if (too_large(c, cap, 2))
         return read_too_large(c, err);
-    uint8_t *def = mem_resize(c->m, l->def, l->cap, cap);
+    unsigned both = c->leaf->max_rep ? 2 : 1; /* in one block, repetition levels behind */
+    uint8_t *def = mem_alloc(c->m, both * cap);
     if (!def)
         return error_nomem(err);
-    l->def = def;
-    if (c->leaf->max_rep) {
-        uint8_t *rep = mem_resize(c->m, l->rep, l->cap, cap);
-        if (!rep) { /* both have one capacity */
-            void *back = mem_resize(c->m, l->def, cap, l->cap ? l->cap : 1);
-            l->def = back ? back : l->def;
-            return error_nomem(err);
-        }
-        l->rep = rep;
+    if (l->n) {
+        memcpy(def, l->def, l->n);
+        if (both == 2)
+            memcpy(def + cap, l->rep, l->n);
     }
+    mem_free(c->m, l->def, both * (size_t)l->cap);
+    l->def = def;
+    l->rep = both == 2 ? def + cap : NULL;
     l->cap = (uint32_t)cap;
     return FZ_OK;
 }
