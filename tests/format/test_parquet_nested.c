@@ -482,6 +482,103 @@ static void required(void **s)
     maker_free(&m);
 }
 
+/* ---- the offset index ---- */
+
+#define JUMP_PAGES 40
+#define JUMP_ROWS 20000
+
+/* Lists [2 r, 2 r + 1] of row r, in pages; what is wrong with the index is `kind`. */
+static void jump_file(maker *m, int kind, bool v2)
+{
+    fz_error e = {0};
+    pq_page_location at[JUMP_PAGES];
+    int64_t *v = malloc(JUMP_ROWS * 16);
+    uint32_t *reps = malloc(JUMP_ROWS * 8);
+    uint8_t *out = malloc(JUMP_ROWS * 8);
+    maker_init(m, 1, (int64_t)JUMP_PAGES * JUMP_ROWS);
+    group(m, "l", PQ_OPTIONAL, PQ_CONV_LIST, 1, 1);
+    group(m, "list", PQ_REPEATED, PQ_CONV_NONE, 1, -1);
+    leaf(m, "element", PQ_OPTIONAL, PQ_INT64, 2);
+    pq_column_chunk *c = &m->chunk[0];
+    c->data_page_offset = (int64_t)m->b.n;
+    for (int p = 0; p < JUMP_PAGES; p++) {
+        sbuf body;
+        sbuf_init(&body, NULL);
+        uint32_t len[2];
+        for (int i = 0; i < 2 * JUMP_ROWS; i++) {
+            v[i] = (int64_t)p * 2 * JUMP_ROWS + i;
+            reps[i] = i & 1;
+        }
+        len[0] = (uint32_t)rle_encode(reps, 2 * JUMP_ROWS, 1, out);
+        if (!v2)
+            sbuf_add(&body, &len[0], 4);
+        sbuf_add(&body, out, len[0]);
+        len[1] = (uint32_t)rle_encode_run(3, 2 * JUMP_ROWS, 2, out);
+        if (!v2)
+            sbuf_add(&body, &len[1], 4);
+        sbuf_add(&body, out, len[1]);
+        sbuf_add(&body, v, JUMP_ROWS * 16);
+        pq_page_header h = {.type = v2 ? PQ_PAGE_DATA_V2 : PQ_PAGE_DATA, .num_values = 2 * JUMP_ROWS, .num_rows = JUMP_ROWS,
+                            .encoding = PQ_ENC_PLAIN, .def_encoding = PQ_ENC_RLE, .rep_encoding = PQ_ENC_RLE,
+                            .rep_length = (int32_t)len[0], .def_length = (int32_t)len[1],
+                            .uncompressed_size = (int32_t)body.n, .compressed_size = (int32_t)body.n};
+        at[p].offset = (int64_t)m->b.n;
+        at[p].first_row = (int64_t)p * JUMP_ROWS;
+        pq_write_page_header(&m->b, &h);
+        sbuf_add(&m->b, body.p, body.n);
+        at[p].compressed_size = (int32_t)((int64_t)m->b.n - at[p].offset);
+        sbuf_free(&body);
+    }
+    c->total_compressed_size = (int64_t)m->b.n - c->data_page_offset;
+    c->num_values = 2ll * JUMP_PAGES * JUMP_ROWS;
+    switch (kind) {
+    case 1: at[35].compressed_size--; break;
+    case 2: at[35].offset++; at[35].compressed_size--; break;
+    case 3: at[35].first_row = at[34].first_row; break;
+    }
+    c->offset_index_offset = (int64_t)m->b.n;
+    if (kind < 4) {
+        pq_write_offset_index(&m->b, &(pq_offset_index){JUMP_PAGES, at});
+        c->offset_index_length = (int32_t)((int64_t)m->b.n - c->offset_index_offset);
+    } else {
+        c->offset_index_offset = -1;
+    }
+    free(v);
+    free(reps);
+    free(out);
+    OK(maker_open(m, &e));
+}
+
+/* With an index, pages that are skipped aren't read; without one that can be used, what is read is the same. */
+static void jumps(void **s)
+{
+    for (int kind = 0; kind < 10; kind++) {
+        maker m;
+        fz_error e = {0};
+        pq_cursor *c;
+        batch b;
+        vec v;
+        char text[64];
+        jump_file(&m, kind % 5, kind >= 5);
+        batch_init(&b, NULL);
+        OK(pq_cursor_open(m.p, &m.mf.f, 0, 0, own(&m, 0), NULL, NULL, &c, &e));
+        OK(pq_cursor_read(c, 10, NULL, 0, &v, &b, &e));
+        assert_string_equal(value_text(&v, 9, text, sizeof text), "[18, 19]");
+        OK(pq_cursor_skip(c, 35 * JUMP_ROWS + 113, &e));
+        OK(pq_cursor_read(c, 10, NULL, 0, &v, &b, &e));
+        assert_string_equal(value_text(&v, 0, text, sizeof text), "[1400246, 1400247]");
+        assert_int_equal(pq_cursor_left(c), 5 * JUMP_ROWS - 133);
+        OK(pq_cursor_skip(c, pq_cursor_left(c) - 1, &e));
+        OK(pq_cursor_read(c, 1, NULL, 0, &v, &b, &e));
+        assert_string_equal(value_text(&v, 0, text, sizeof text), "[1599998, 1599999]");
+        assert_int_equal(pq_cursor_left(c), 0);
+        assert_true(kind % 5 ? pq_cursor_bytes(c) > 5000000 : pq_cursor_bytes(c) < 5000000);
+        pq_cursor_close(c);
+        batch_free(&b);
+        maker_free(&m);
+    }
+}
+
 /* ---- levels that lie ---- */
 
 static void bad(maker *m, fz_status want, const char *words)
@@ -704,7 +801,7 @@ int main(void)
         cmocka_unit_test(forms),         cmocka_unit_test(lists),    cmocka_unit_test(lists_in_part),
         cmocka_unit_test(members),       cmocka_unit_test(required), cmocka_unit_test(lies),
         cmocka_unit_test(bomb),          cmocka_unit_test(depth),    cmocka_unit_test(memory_may_fail),
-        cmocka_unit_test(bloom),
+        cmocka_unit_test(bloom),         cmocka_unit_test(jumps),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
