@@ -370,6 +370,30 @@ def test_nested(tmp_path, seed):
         assert compare(path, step) == 3
 
 
+def sql(query):
+    command = os.environ.get("FRAZIL_COMMAND") or os.path.join(os.path.dirname(DUMP), "frazil")
+    if not os.path.exists(command):
+        pytest.skip("frazil isn't built")
+    run = subprocess.run([command, "sql", query, "--format", "csv"], capture_output=True, text=True, timeout=60)
+    return run.stdout.splitlines()[1:] if run.returncode == 0 else run.stderr
+
+
+def test_files_of_different_schemas(tmp_path):
+    """Columns are joined by name, members of structs too; integers and floats have the wider type."""
+    pq.write_table(pa.table({"a": pa.array([1, 2], pa.int32()), "s": pa.array([{"x": 1, "y": "u"}, None]),
+                             "l": pa.array([[{"p": 1}], []])}), tmp_path / "a.parquet")
+    pq.write_table(pa.table({"s": pa.array([{"y": "w", "z": 1.5, "x": 2**40}]), "b": ["new"], "a": pa.array([2**40]),
+                             "l": pa.array([[{"q": "t", "p": None}]])}), tmp_path / "b.parquet")
+    files = "'%s/*.parquet'" % tmp_path
+    assert sql("select a, b, s.x, s.y, s.z, l[1].p, l[1].q from %s order by a" % files) == [
+        "1,,1,u,,1,", "2,,,,,,", "1099511627776,new,1099511627776,w,1.5,,t"]
+    assert sql("select count(*) from %s where a > 1" % files) == ["2"]
+    assert sql("select count(b) from %s" % files) == ["1"]
+    pq.write_table(pa.table({"a": ["text"]}), tmp_path / "c.parquet")
+    said = sql("select a from %s" % files)
+    assert "column \"a\" is of type text" in said and "c.parquet" in said
+
+
 def test_empty_files(tmp_path):
     path = str(tmp_path / "t.parquet")
     for schema in (pa.schema([]), pa.schema([("a", pa.int64()), ("b", pa.string())])):
