@@ -34,7 +34,7 @@ struct table_writer {
     const ib_schema *schema;
     const ib_partition_spec *spec;
     const row_schema *rows;
-    uint32_t *source;            /* column of each partition field */
+    struct source_path { uint32_t n, at[TYPE_DEPTH_MAX]; } *source; /* of each partition field: a column, then the fields of structs; n 0: none any more */
     job *j;
     mem *m;
     const char *temp_dir;
@@ -264,6 +264,41 @@ static void row_values(const table_writer *w, const vec *keys, uint32_t row, dat
         out[i] = vec_datum(&keys[i], row);
 }
 
+/* A field of a struct, null where the struct is. */
+static fz_status member_vec(const vec *v, uint32_t k, arena *a, vec *out, fz_error *err)
+{
+    type t = v->t.children->f[k].t;
+    if (v->enc == VEC_CONST) {
+        datum whole = vec_datum(v, 0), d = whole.null ? DATUM_NULL(t) : nested_member(&whole, 0, k);
+        return vec_const(out, &d, v->len, a, err);
+    }
+    TRY(vec_flatten(out, &v->kids[k], a, err));
+    if (!v->valid || out->t.id == T_NULL)
+        return FZ_OK;
+    uint64_t *both = bitmap_alloc(a, v->len, false);
+    if (!both)
+        return error_nomem(err);
+    for (uint32_t i = 0; i < v->len; i++)
+        if (bit_get(v->valid, i) && (!out->valid || bit_get(out->valid, i)))
+            bit_set(both, i);
+    out->valid = both;
+    return FZ_OK;
+}
+
+static fz_status source_vec(const struct source_path *p, const batch *b, arena *a, vec *out, fz_error *err)
+{
+    if (p->n == 0) {
+        datum none = DATUM_NULL(TYPE(T_INT32));
+        return vec_const(out, &none, b->nrows, a, err);
+    }
+    *out = b->cols[p->at[0]];
+    for (uint32_t i = 1; i < p->n; i++) {
+        vec up = *out;
+        TRY(member_vec(&up, p->at[i], a, out, err));
+    }
+    return FZ_OK;
+}
+
 /* Groups the batch's rows by partition and appends each group. Groups are found run by run; a partition that comes back
  * in the batch joins its group, so that a batch makes one append a partition. */
 static fz_status append_partitioned(table_writer *w, batch *b, fz_error *err)
@@ -283,9 +318,11 @@ static fz_status append_partitioned(table_writer *w, batch *b, fz_error *err)
     if (!keys || !group_of || !first || !hashes || !count || !sel || !cur || !other || !table)
         return error_nomem(err);
     for (uint32_t i = 0; i < nf; i++) {
-        vec in = b->cols[w->source[i]];
+        vec all, in;
+        TRY(source_vec(&w->source[i], b, &w->scratch, &all, err));
+        in = all;
         if (b->sel) /* what isn't selected may hold anything */
-            TRY(vec_gather(&in, &b->cols[w->source[i]], b->sel, n, false, &w->scratch, err));
+            TRY(vec_gather(&in, &all, b->sel, n, false, &w->scratch, err));
         TRY(ib_transform_vec(&w->spec->fields[i].transform, &in, &w->scratch, &keys[i], err));
     }
     uint32_t groups = 0, g = 0;
@@ -412,21 +449,38 @@ static fz_status read_options(table_writer *w, fz_error *err)
     return FZ_OK;
 }
 
+static bool find_below(const type_fields *f, int32_t id, struct source_path *p)
+{
+    for (uint32_t i = 0; f && i < f->n && p->n < TYPE_DEPTH_MAX; i++) {
+        p->at[p->n++] = i;
+        if (f->f[i].field_id == id || (f->f[i].t.id == T_STRUCT && find_below(f->f[i].t.children, id, p)))
+            return true;
+        p->n--;
+    }
+    return false;
+}
+
 static fz_status find_sources(table_writer *w, fz_error *err)
 {
-    w->source = ARENA_ARRAY(&w->a, uint32_t, w->spec->n + 1);
+    w->source = ARENA_ARRAY(&w->a, struct source_path, w->spec->n + 1);
     if (!w->source)
         return error_nomem(err);
     for (uint32_t i = 0; i < w->spec->n; i++) {
         const ib_partition_field *f = &w->spec->fields[i];
-        uint32_t c = 0;
-        while (c < w->rows->n && w->rows->cols[c].field_id != f->source_id)
-            c++;
-        if (c == w->rows->n)
-            return error_set(err, FZ_UNSUPPORTED, "partition field \"" STR_FMT "\" has a source that isn't a top-level column", STR_ARG(f->name));
+        struct source_path *p = &w->source[i];
+        bool found = false;
+        for (uint32_t c = 0; c < w->rows->n && !found; c++) {
+            p->at[0] = c;
+            p->n = 1;
+            found = w->rows->cols[c].field_id == f->source_id ||
+                    (w->rows->cols[c].t.id == T_STRUCT && find_below(w->rows->cols[c].t.children, f->source_id, p));
+        }
+        if (!found)
+            p->n = 0;
+        if (!found && f->transform.kind != IB_VOID)
+            return error_set(err, FZ_UNSUPPORTED, "partition field \"" STR_FMT "\" has a source that is neither a column nor a field of a struct", STR_ARG(f->name));
         if (f->transform.kind == IB_TRANSFORM_UNKNOWN)
             return error_set(err, FZ_UNSUPPORTED, "partition transform \"" STR_FMT "\" isn't supported", STR_ARG(f->transform.text));
-        w->source[i] = c;
     }
     return FZ_OK;
 }
