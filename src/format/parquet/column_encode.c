@@ -56,6 +56,13 @@ static void put_le32(uint8_t *p, uint64_t v)
         p[i] = (uint8_t)(v >> 8 * i);
 }
 
+CLONES
+static void widen(uint32_t *restrict out, const uint8_t *restrict in, size_t n)
+{
+    for (size_t i = 0; i < n; i++)
+        out[i] = in[i];
+}
+
 /* n levels of several bits; `same`: all are `top`. */
 static fz_status put_levels(column_writer *c, column_scratch *s, const uint8_t *levels, bool same, uint8_t top, uint32_t n,
                             size_t *at, uint32_t *len, fz_error *err)
@@ -70,8 +77,7 @@ static fz_status put_levels(column_writer *c, column_scratch *s, const uint8_t *
     } else {
         TRY(scratch_room(&s->codes_mem, &s->codes_cap, n * sizeof(uint32_t), c->m, err));
         uint32_t *wide = (uint32_t *)(void *)s->codes_mem;
-        for (uint32_t i = 0; i < n; i++)
-            wide[i] = levels[i];
+        widen(wide, levels, n);
         used = rle_encode(wide, n, width, out);
     }
     if (head)

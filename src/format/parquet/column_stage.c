@@ -151,6 +151,23 @@ static fz_status mark(column_writer *c, uint32_t n, bool valid, fz_error *err)
     return FZ_OK;
 }
 
+/* Bits [at, at+n) of a bitmap: which levels are `max`. */
+CLONES
+static void put_present(uint64_t *bits, size_t at, const uint8_t *def, size_t n, uint8_t max)
+{
+    size_t i = 0;
+    for (; i < n && (at + i) & 63; i++)
+        put_bit(bits, at + i, def[i] == max);
+    for (; i + 64 <= n; i += 64) {
+        uint64_t w = 0;
+        for (size_t k = 0; k < 64; k++)
+            w |= (uint64_t)(def[i + k] == max) << k;
+        bits[(at + i) >> 6] = w;
+    }
+    for (; i < n; i++)
+        put_bit(bits, at + i, def[i] == max);
+}
+
 static fz_status mark_levels(column_writer *c, const shredded *x, fz_error *err)
 {
     column_stage *s = &c->stage;
@@ -161,8 +178,7 @@ static fz_status mark_levels(column_writer *c, const shredded *x, fz_error *err)
     if (x->n_values == x->n && !s->has_nulls)
         return FZ_OK;
     TRY(start_bitmap(c, x->n, err));
-    for (uint32_t i = 0; i < x->n; i++)
-        put_bit(s->valid, s->entries + i, x->def[i] == c->max_def);
+    put_present(s->valid, s->entries, x->def, x->n, c->max_def);
     if (c->max_def > 1)
         memcpy(s->def + s->entries, x->def, x->n);
     return FZ_OK;

@@ -13,6 +13,7 @@
  * chunk's dictionary page is made last, when it is complete, and written first.
  */
 #include "base/fault.h"
+#include "codec/rle_encode.h"
 #include "format/parquet/column_write_int.h"
 
 #include <libdeflate.h>
@@ -483,8 +484,8 @@ static void span_page(const column_writer *c, page_span *x)
     x->entries = x->values = n;
     if (g->has_nulls) {
         x->values = 0;
-        for (uint32_t i = x->entry; i < x->entry + n; i++)
-            x->values += (uint32_t)bit_get(g->valid, i);
+        for (uint32_t i = 0; i < n; i += 64)
+            x->values += (uint32_t)__builtin_popcountll(bits_at(g->valid, x->entry + i, x->entry + n));
     }
 }
 
