@@ -392,6 +392,70 @@ static void results_become_streams(void **state)
     st.release(&st);
 }
 
+/* A table of ROWS_MANY rows 0, 1, 2, … in three files, too long for one batch. */
+#define ROWS_MANY 300000
+
+static void many_rows(fixture *f)
+{
+    const char *path = in_root(f, "many.csv");
+    FILE *out = fopen(path, "w");
+    assert_non_null(out);
+    fputs("i,s\n", out);
+    for (int i = 0; i < ROWS_MANY; i++)
+        fprintf(out, "%d,text %d\n", i, i % 1000);
+    fclose(out);
+    fz_error e;
+    fz_result *r;
+    fine(fz_load(f->s, &path, 1, "many", NULL, 0, &r, &e), &e);
+    fz_result_release(r);
+}
+
+/* The arrays of a result have its rows first, first + 1, … n of them; stops after `stop` arrays. */
+static void check_arrays(fz_session *s, const char *sql, int64_t first, int64_t n, int stop)
+{
+    fz_error e;
+    fz_result *r;
+    struct ArrowArray a;
+    int64_t at = first;
+    fine(fz_execute(s, sql, NULL, NULL, &r, &e), &e);
+    for (int k = 0; k < stop; k++) {
+        fine(fz_result_next(r, &a, &e), &e);
+        if (!a.release)
+            break;
+        const int64_t *v = a.children[0]->buffers[1];
+        const int32_t *o = a.children[1]->buffers[1];
+        for (int64_t i = 0; i < a.length; i++, at++) {
+            char want[32];
+            int len = snprintf(want, sizeof want, "text %d", (int)(at % 1000));
+            assert_int_equal(v[i], at);
+            assert_int_equal(o[i + 1] - o[i], len);
+            assert_memory_equal((const char *)a.children[1]->buffers[2] + o[i], want, (size_t)len);
+        }
+        a.release(&a);
+    }
+    if (n >= 0)
+        assert_int_equal(at - first, n);
+    text t = {.n = 0};
+    if (n < 0) { /* what is left can't be had as text */
+        assert_int_equal(fz_result_text(r, FZ_TEXT_CSV, NULL, text_add, &t, &e), FZ_INVALID);
+        assert_non_null(strstr(e.message, "arrays"));
+    }
+    fz_result_release(r);
+}
+
+static void arrays_keep_the_order(void **state)
+{
+    fixture *f = *state;
+    many_rows(f);
+    check_arrays(f->s, "SELECT i, s FROM many", 0, ROWS_MANY, 1 << 20);
+    check_arrays(f->s, "SELECT i, s FROM many OFFSET 100001", 100001, ROWS_MANY - 100001, 1 << 20);
+    check_arrays(f->s, "SELECT i, s FROM many LIMIT 70000 OFFSET 5", 5, 70000, 1 << 20);
+    check_arrays(f->s, "SELECT i, s FROM many WHERE i >= 150001", 150001, ROWS_MANY - 150001, 1 << 20);
+    check_arrays(f->s, "SELECT i, s FROM many ORDER BY i", 0, ROWS_MANY, 1 << 20);
+    check_arrays(f->s, "SELECT i, s FROM many WHERE i < 0", 0, 0, 1 << 20);
+    check_arrays(f->s, "SELECT i, s FROM many", 0, -1, 2); /* the rest is dropped */
+}
+
 static void texts_have_formats(void **state)
 {
     fixture *f = *state;
@@ -815,7 +879,7 @@ int main(void)
         TEST(options_are_checked), TEST(a_lake_begins_with_the_first_write), TEST(other_folders_are_no_lakes),
         TEST(a_lake_is_the_same_by_every_path), TEST(a_read_only_lake_isnt_written), TEST(rows_go_in_and_come_out),
         TEST(a_script_runs_statement_by_statement), TEST(errors_say_where_and_what), TEST(names_keep_and_forgive_case),
-        TEST(settings_are_few), TEST(parameters_are_arrow), TEST(arrays_outlive_everything), TEST(results_become_streams),
+        TEST(settings_are_few), TEST(parameters_are_arrow), TEST(arrays_outlive_everything), TEST(results_become_streams), TEST(arrays_keep_the_order),
         TEST(texts_have_formats), TEST(a_writer_may_stop), TEST(a_late_value_widens_its_column), TEST(files_of_one_load_share_types),
         TEST(columns_are_added_with_their_rows_or_not_at_all), TEST(a_broken_file_leaves_the_table), TEST(partitions_are_written_and_pruned),
         TEST(nulls_in_filters_prune_rightly), TEST(a_dry_run_loads_nothing), TEST(what_was_written_can_be_loaded_as_parquet),
