@@ -13,7 +13,7 @@
 #include "exec/agg_op_int.h"
 
 #define MERGE_SERIAL_MAX 16384
-#define LOCAL_BYTES      ((size_t)1 << 20) /* of a worker's groups: so much stays in its cache */
+#define LOCAL_BYTES      ((size_t)2 << 20) /* of a worker's groups: so much stays in its cache */
 #define LOCAL_MIN        4096
 
 /* ---- a worker's state ---- */
