@@ -34,10 +34,10 @@ static const option options[] = {
     {"partition-by", "LIST", "load", "partition a new table: month(ts), bucket(16, id), region"},
     {"property", "K=V", "load", "a property of a new table (repeatable)"},
     {"add-columns", NULL, "load", "add columns that the table lacks"},
-    {"source-format", "NAME", "load", "csv or parquet (default: detected)"},
+    {"source-format", "NAME", "load", "csv, json, parquet or avro (default: detected)"},
     {"compression", "NAME", "load", "none, gzip or zstd (default: detected)"},
-    {"types", "COL:TYPE", "load", "a column's type, as hs9:varchar,price:decimal(9,2) (repeatable)"},
-    {"null", "TEXT", "load", "text that stands for NULL, instead of NA, NULL, nan, … (repeatable)"},
+    {"types", "COL:TYPE", "load", "a column's type, as hs9:varchar,price:decimal(9,2),tags:map(text,int) (repeatable)"},
+    {"null", "TEXT", "load", "text that stands for NULL; in CSV instead of NA, NULL, nan, … (repeatable)"},
     {"strict", NULL, "load", "fail where a type would have to be widened or a row is short"},
     {"on-error", "WHAT", "load", "skip or fail (default) at rows that can't be read"},
     {"reject-file", "FILE", "load", "where skipped rows go, as line,reason,text"},
@@ -55,11 +55,13 @@ static const option options[] = {
 #define N_OPTIONS (sizeof options / sizeof options[0])
 
 static const struct { const char *name, *args, *help, *more; } commands[] = {
-    {"load", "FILE... TABLE", "load CSV or Parquet files into a table, which is made if it is missing",
-     "Files may be compressed (gzip, zstd); - is standard input. Everything is one commit.\n\n"
+    {"load", "FILE... TABLE", "load CSV, JSON, Parquet or Avro files into a table, which is made if it is missing",
+     "JSON is one record per line, one after the other, or an array; its objects and lists become structs and lists.\n"
+     "CSV and JSON may be compressed (gzip, zstd); - is standard input. Everything is one commit.\n\n"
      "  frazil load trade.csv trade\n"
      "  frazil load 2020-*.csv.gz sales --partition-by 'month(sold_at)' --types zip:varchar\n"
-     "  curl -s https://… | frazil load - default.t --source-format csv\n"},
+     "  frazil load events.ndjson.gz events --types 'labels:map(text,text)'\n"
+     "  curl -s https://… | frazil load - default.t --source-format json\n"},
     {"sql", "[\"STATEMENTS\"]", "run SQL statements: the argument, --file, or standard input",
      "  frazil sql \"SELECT ym, sum(Value) FROM trade WHERE exp_imp = 1 GROUP BY ym ORDER BY ym\"\n"
      "  frazil sql \"SELECT * FROM 'flights.csv' LIMIT 5\"\n"

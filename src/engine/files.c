@@ -171,7 +171,7 @@ static fz_status add_types(source_options *so, str list, fz_error *err)
         char c = i < list.n ? list.p[i] : ',';
         if (c == '"')
             quoted = !quoted;
-        depth += (c == '(') - (c == ')');
+        depth += (c == '(' || c == '<') - (c == ')' || c == '>');
         if (i == list.n || (c == ',' && depth == 0 && !quoted)) {
             str part = str_trim((str){list.p + from, i - from});
             if (part.n)
