@@ -23,11 +23,14 @@ static uint32_t version_part(const char **p, const char *end)
     return v;
 }
 
-/* Whether `by` is "<name> version a.b.c…" of a version below the given one. */
+/* Whether `by` is "<name> version a.b.c…" of a version below the given one, or, as the oldest ones have it, the
+ * name without a version. */
 static bool written_before(str by, const char *name, uint32_t a, uint32_t b, uint32_t c)
 {
     size_t n = strlen(name);
     str version = STR(" version ");
+    if (by.n >= n && !memcmp(by.p, name, n) && (by.n == n || (by.n > n + 1 && by.p[n] == ' ' && by.p[n + 1] == '(')))
+        return true;
     if (by.n < n + version.n || memcmp(by.p, name, n) || memcmp(by.p + n, version.p, version.n))
         return false;
     const char *at = by.p + n + version.n, *end = by.p + by.n;
