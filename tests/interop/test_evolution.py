@@ -440,3 +440,39 @@ def test_java_fixtures_round_trip(tmp_path):
             assert now["schema"]["fields"][-1]["name"] == "extra" and "partition-spec" in now
             lake.sql(f"ALTER TABLE java.{name} SET TBLPROPERTIES ('format-version' = '2')")
             assert read_metadata(pointer(lake, "java", name))["format-version"] == 2
+
+
+def test_nested_columns(lake):
+    """Structs, lists and maps are made, changed and partitioned by; PyIceberg does the same to a twin."""
+    from pyiceberg.schema import Schema
+    from pyiceberg.types import DoubleType, IntegerType, ListType, LongType, MapType, NestedField, StringType, StructType
+    lake.sql("CREATE TABLE ours (id int, st struct(a int, b text), l struct(p int)[], m map(text, struct(x int)))")
+    lake.catalog().create_table("default.theirs", Schema(
+        NestedField(1, "id", IntegerType()),
+        NestedField(2, "st", StructType(NestedField(3, "a", IntegerType()), NestedField(4, "b", StringType()))),
+        NestedField(5, "l", ListType(6, StructType(NestedField(7, "p", IntegerType())), element_required=False)),
+        NestedField(8, "m", MapType(9, StringType(), 10, StructType(NestedField(11, "x", IntegerType())), value_required=False))))
+    both_equal(lake)
+    lake.sql("INSERT INTO ours VALUES (1, {'a': 1, 'b': 'q'}, [{'p': 5}], map {'k': {'x': 7}})")
+    lake.sql("ALTER TABLE ours ADD st.c double precision, ADD l.q bigint, ADD m.value.y int, "
+             "ADD deep struct<r: array<int>>, ALTER st.a TYPE bigint, RENAME st.b TO bb, ALTER st.c FIRST")
+    with lake.table("theirs").update_schema() as u:
+        u.add_column(("st", "c"), DoubleType())
+        u.add_column(("l", "q"), LongType())
+        u.add_column(("m", "y"), IntegerType())
+        u.add_column("deep", StructType(NestedField(1, "r", ListType(2, IntegerType(), element_required=False))))
+        u.update_column(("st", "a"), field_type=LongType())
+        u.rename_column(("st", "b"), "bb")
+        u.move_first(("st", "c"))
+    both_equal(lake)
+    lake.sql("ALTER TABLE ours ADD PARTITION FIELD st.bb, ADD PARTITION FIELD bucket(4, st.a)")
+    lake.sql("INSERT INTO ours VALUES (2, {'c': 0.5, 'a': 3, 'bb': 'z'}, NULL, NULL, {'r': [1]}), (3, NULL, [], map {}, NULL)")
+    got = lake.table("ours").scan().to_arrow().sort_by("id").to_pylist()
+    assert [r["st"] for r in got] == [{"c": None, "a": 1, "bb": "q"}, {"c": 0.5, "a": 3, "bb": "z"}, None]
+    assert got[0]["l"] == [{"p": 5, "q": None}] and got[1]["deep"] == {"r": [1]}
+    assert lake.sql("SELECT id FROM ours WHERE st.bb = 'z'") == [["2"]]
+    assert [f["name"] for f in shape(metadata(lake, "ours"))["spec"]] == ["st.bb", "st.a_bucket_4"]
+    refused(lake, "ALTER TABLE ours DROP COLUMN st", "partitioned by")
+    refused(lake, "ALTER TABLE ours ADD PARTITION FIELD l.element.p", "is a list or a map")
+    lake.sql("ALTER TABLE ours WRITE ORDERED BY st.a DESC")
+    lake.sql("INSERT INTO ours (id, st) VALUES (4, {'c': 1, 'a': 3, 'bb': 'z'})")
