@@ -145,7 +145,7 @@ static fz_status add_type(source_options *so, str part, fz_error *err)
     csv_type t = {.name = str_trim((str){part.p, colon - 1})};
     if (t.name.n >= 2 && t.name.p[0] == '"' && t.name.p[t.name.n - 1] == '"')
         t.name = (str){t.name.p + 1, t.name.n - 2};
-    TRY(sql_parse_type((str){part.p + colon, part.n - colon}, &t.t, NULL, err));
+    TRY(sql_parse_type((str){part.p + colon, part.n - colon}, so->a, &t.t, err));
     if (so->o->ntypes == so->cap_types) {
         uint32_t cap = so->cap_types ? 2 * so->cap_types : 8;
         csv_type *x = ARENA_ARRAY(so->a, csv_type, cap);

@@ -402,20 +402,12 @@ fz_status sql_parse_expr(str text, arena *a, const ast_expr **out, fz_error *err
     return need_text_end(&p);
 }
 
-fz_status sql_parse_type(str text, type *out, sbuf *notice, fz_error *err)
+fz_status sql_parse_type(str text, arena *a, type *out, fz_error *err)
 {
     parser p;
-    arena a;
-    arena_init(&a, NULL);
-    fz_status st = parser_open(&p, text, 0, 1, 1, &a, err);
-    if (st == FZ_OK)
-        st = parse_type_name(&p, out);
-    if (st == FZ_OK)
-        st = need_text_end(&p);
-    for (uint32_t i = 0; notice && st == FZ_OK && i < p.n_notices; i++)
-        sbuf_str(notice, p.notices[i]);
-    arena_free(&a);
-    return st;
+    TRY(parser_open(&p, text, 0, 1, 1, a, err));
+    TRY(parse_type_name(&p, out));
+    return need_text_end(&p);
 }
 
 fz_status sql_parse_name(str text, arena *a, sql_name *out, fz_error *err)

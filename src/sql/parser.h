@@ -26,8 +26,8 @@ fz_status sql_parse_next(sql_script *s, arena *a, const ast_stmt **out, fz_error
 /* A text that has to be one query (a view's, say) or one scalar expression. */
 fz_status sql_parse_query(str text, arena *a, const ast_query **out, fz_error *err);
 fz_status sql_parse_expr(str text, arena *a, const ast_expr **out, fz_error *err);
-/* A type's SQL name ("numeric(9,2)", "double precision"), as in --types; notices may be NULL, else text is appended to it. */
-fz_status sql_parse_type(str text, type *out, sbuf *notice, fz_error *err);
+/* A type's SQL name ("numeric(9,2)", "map(text, bigint)"), as in --types; members of nested types lie in the arena. */
+fz_status sql_parse_type(str text, arena *a, type *out, fz_error *err);
 /* A dotted name as the user types it on a command line: default.t, "a b".c */
 fz_status sql_parse_name(str text, arena *a, sql_name *out, fz_error *err);
 /* A list of partition fields as in PARTITIONED BY (…), for --partition-by: "month(ts), bucket(16, id)". */
