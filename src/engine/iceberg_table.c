@@ -232,19 +232,19 @@ fz_status iceberg_find_snapshot(const ib_metadata *md, const sql_travel *travel,
     }
     if (travel->kind == TRAVEL_SNAPSHOT) {
         *out = ib_snapshot_by_id(md, travel->snapshot_id);
-        return *out ? FZ_OK : error_set(err, FZ_NOT_FOUND, "the table has no snapshot %lld", (long long)travel->snapshot_id);
+        return *out ? FZ_OK : error_sql(err, FZ_INVALID, "42704", "the table has no snapshot %lld", (long long)travel->snapshot_id);
     }
     if (travel->kind == TRAVEL_REF) {
         for (uint32_t i = 0; i < md->n_refs; i++)
             if (str_eq(md->refs_list[i].name, travel->ref))
                 *out = ib_snapshot_by_id(md, md->refs_list[i].snapshot_id);
-        return *out ? FZ_OK : error_set(err, FZ_NOT_FOUND, "the table has no branch or tag \"" STR_FMT "\"", STR_ARG(travel->ref));
+        return *out ? FZ_OK : error_sql(err, FZ_INVALID, "42704", "the table has no branch or tag \"" STR_FMT "\"", STR_ARG(travel->ref));
     }
     /* The state at a time is what the snapshot log says was current then. */
     for (uint32_t i = 0; i < md->n_snapshot_log; i++)
         if (md->snapshot_log[i].timestamp_ms * 1000 <= travel->time_us)
             *out = ib_snapshot_by_id(md, md->snapshot_log[i].snapshot_id);
-    return *out ? FZ_OK : error_set(err, FZ_NOT_FOUND, "the table has no snapshot as old as that");
+    return *out ? FZ_OK : error_sql(err, FZ_INVALID, "42704", "the table has no snapshot as old as that");
 }
 
 fz_status iceberg_table_open(fz_session *s, ib_table *table, const sql_travel *travel, table_source **out, fz_error *err)
