@@ -170,6 +170,78 @@ static void a_clear_cut_prunes_files_and_groups(void **state)
     check(s, "SELECT count(*) AS n, min(id) AS id FROM t WHERE id >= 141000", "n,id\n5000,141000\n"); /* all rows of a file: no filter */
 }
 
+/* Where files count whole, statistics answer; hidden behind an expression, the same aggregates are computed. */
+static void statistics_answer_as_rows_do(void **state)
+{
+    static text t, full;
+    char f[1300], sql[3000];
+    run(s, "EXPLAIN SELECT count(*), min(id), max(v), count(v), max(day) FROM t", &t);
+    assert_non_null(strstr(t.p, "VALUES"));
+    run(s, "EXPLAIN SELECT max(id), count(*) FROM t WHERE id >= 141000", &t);
+    assert_non_null(strstr(t.p, "VALUES"));
+    static const char *const read[] = {"min(s)", "count(DISTINCT id)", "max(id) FILTER (WHERE id < 9)", "sum(id)", "min(id + 1)", "count(late)"};
+    for (size_t i = 0; i < sizeof read / sizeof read[0]; i++) { /* cut text, other questions, a column that some files lack */
+        snprintf(sql, sizeof sql, "EXPLAIN SELECT %s FROM t", read[i]);
+        run(s, sql, &t);
+        assert_null(strstr(t.p, "VALUES"));
+    }
+    run(s, "EXPLAIN SELECT count(*) FROM t WHERE id >= 140500", &t);
+    assert_null(strstr(t.p, "VALUES"));
+    for (int i = 0; i < 60; i++) {
+        const char *table = i % 2 ? "p" : "t";
+        int from = (int)rnd(150) * 1000, to = from + (int)rnd(150) * 1000;
+        snprintf(f, sizeof f, i % 3 ? "id >= %d AND id < %d" : "id >= %d OR grp > %d", from, i % 3 ? to : to / 700);
+        snprintf(sql, sizeof sql, "SELECT count(*) AS n, min(id) AS a, max(id) AS b, count(v) AS c, min(v) AS d, max(v) AS e, min(day) AS f FROM %s WHERE %s",
+                 table, f);
+        run(s, sql, &t);
+        snprintf(sql, sizeof sql, "SELECT count(id + 0) AS n, min(id + 0) AS a, max(id + 0) AS b, count(v + 0) AS c, min(v + 0) AS d, max(v + 0) AS e, "
+                 "min(CASE WHEN id >= 0 THEN day END) AS f FROM %s WHERE %s", table, f);
+        run(s, sql, &full);
+        if (strcmp(t.p, full.p) != 0)
+            fail_msg("%s WHERE %s: %s instead of %s", table, f, t.p, full.p);
+    }
+}
+
+static char found[400];
+
+static int find_data(const char *path, const struct stat *sb, int flag, struct FTW *f)
+{
+    size_t n = strlen(path);
+    if (strstr(path, "/broken/") && n > 8 && strcmp(path + n - 8, ".parquet") == 0)
+        snprintf(found, sizeof found, "%s", path);
+    return 0;
+}
+
+/* A manifest that names a missing or a different file. */
+static void other_files_are_refused_by_name(void **state)
+{
+    char csv[200], other[200];
+    fz_error e;
+    snprintf(csv, sizeof csv, "%s/broken.csv", root);
+    file_write(csv, "a,b\n1,x\n2,y\n");
+    load(csv, "broken", NULL);
+    nftw(lake_dir, find_data, 16, FTW_PHYS);
+    assert_true(found[0] != 0);
+    snprintf(other, sizeof other, "%s.away", found);
+    assert_int_equal(rename(found, other), 0);
+    assert_int_equal(refused(s, "SELECT sum(a) FROM broken", &e), FZ_NOT_FOUND);
+    assert_non_null(strstr(e.where, strrchr(found, '/')));
+    file_write(found, "PAR1 but nothing else of it");
+    assert_int_equal(refused(s, "SELECT sum(a) FROM broken", &e), FZ_DATA);
+    assert_non_null(strstr(e.where, strrchr(found, '/')));
+    file_write(csv, "a,b\n1,x\n2,y\n3,z\n");
+    load(csv, "broken", NULL); /* a file of three rows … */
+    char first[400];
+    snprintf(first, sizeof first, "%s", found);
+    found[0] = 0;
+    unlink(first);
+    nftw(lake_dir, find_data, 16, FTW_PHYS);
+    assert_int_equal(link(found, first), 0); /* … in the place of one of two */
+    assert_int_equal(refused(s, "SELECT sum(a) FROM broken", &e), FZ_DATA);
+    assert_non_null(strstr(e.message, "3 rows"));
+    assert_non_null(strstr(e.where, strrchr(first, '/')));
+}
+
 static void many_partitions_go_through_buckets(void **state)
 {
     char csv[200];
@@ -211,7 +283,8 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(filters_find_what_a_full_read_finds), cmocka_unit_test(rows_come_in_the_order_they_were_written),
-        cmocka_unit_test(a_clear_cut_prunes_files_and_groups), cmocka_unit_test(many_partitions_go_through_buckets),
+        cmocka_unit_test(a_clear_cut_prunes_files_and_groups), cmocka_unit_test(statistics_answer_as_rows_do), cmocka_unit_test(other_files_are_refused_by_name),
+        cmocka_unit_test(many_partitions_go_through_buckets),
     };
     return cmocka_run_group_tests_name("file scan", tests, set_up, tear_down);
 }
