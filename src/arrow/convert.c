@@ -292,7 +292,7 @@ conv text_to_decimal(const char *p, size_t n, unsigned precision, unsigned scale
         return CONV_BAD;
     if (precision > 38)
         precision = 38;
-    const i128 limit = pow10_i128(precision);
+    const i128 limit = pow10_i128(precision), full = limit / 10; /* from there on there is no room for a further digit */
     size_t all = x.int_n + x.frac_n;
     /* digits [0, want) make up the value; more are appended as zeros */
     int64_t want = (int64_t)x.int_n + x.exp10 + (int64_t)scale;
@@ -301,7 +301,7 @@ conv text_to_decimal(const char *p, size_t n, unsigned precision, unsigned scale
     for (size_t i = 0; i < all; i++) {
         unsigned d = (unsigned)((i < x.int_n ? x.ints[i] : x.frac[i - x.int_n]) - '0');
         if ((int64_t)i < want) {
-            if (v >= limit)
+            if (v >= full)
                 over = true;
             else
                 v = v * 10 + d;
@@ -312,7 +312,7 @@ conv text_to_decimal(const char *p, size_t n, unsigned precision, unsigned scale
     }
     if (v != 0)
         for (int64_t i = (int64_t)all; i < want && !over; i++) {
-            over = v >= limit;
+            over = v >= full;
             if (!over)
                 v *= 10;
         }
