@@ -175,6 +175,16 @@ def test_iceberg_encodings(path):
     assert dump(path)[0][2] == dump(plain)[0][2]
 
 
+GOLDEN = os.path.join(os.path.dirname(os.path.dirname(os.path.abspath(__file__))), "golden", "parquet")
+
+
+@pytest.mark.parametrize("path", sorted(glob.glob(GOLDEN + "/*.parquet")), ids=os.path.basename)
+def test_golden(path):
+    """What Spark wrote (make_parquet.py)."""
+    for step in (None, 7):
+        assert compare(path, step) == 14
+
+
 # ---- files written here ----
 
 N = 30_000
