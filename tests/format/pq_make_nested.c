@@ -228,7 +228,8 @@ static fz_status append_all(settings *s, pq_writer *w, const type *types, mem *m
         uint32_t n = s->rows - row < s->batch ? s->rows - row : s->batch, made = sel ? 2 * n : slice ? n + 3 : n;
         uint16_t *odd = arena_alloc(&a, sizeof *odd * n);
         bool same = s->vec[0] == 'c';
-        TRY_GOTO(grow_begin(&g, made, err));
+        batch_reset(&b);
+        TRY_GOTO(grow_begin(&g, made, &b, err));
         if (same)
             made = 1;
         for (uint32_t i = 0; i < made; i++) {
@@ -249,8 +250,7 @@ static fz_status append_all(settings *s, pq_writer *w, const type *types, mem *m
                 sbuf_reserve(&json, one);
                 sbuf_add(&json, json.p, one);
             }
-        batch_reset(&b);
-        TRY_GOTO(grow_emit(&g, made, &b, err));
+        TRY_GOTO(grow_emit(&g, made, err));
         for (uint32_t c = 0; c < TOP && st == FZ_OK; c++) {
             if (s->vec[0] == 'd' || s->vec[0] == 'r')
                 st = recode(s, &b.cols[c], &b.mem, err);

@@ -192,12 +192,12 @@ def test_vector_encodings(tmp_path, vec, shape, nulls):
     check_all(path, shape, nulls, 1500)
 
 
-@pytest.mark.parametrize("codec", [-1, 0, 1, 2, 6])
+@pytest.mark.parametrize("codec", [-1, 0, 1, 2, 4, 6, 7])
 @pytest.mark.parametrize("shape", ["random", "few"])
 def test_codecs(tmp_path, codec, shape):
     path, _ = make(tmp_path, rows=1500, shape=shape, nulls="some", codec=codec)
     check_all(path, shape, "some", 1500)
-    want = {0: "UNCOMPRESSED", 1: "SNAPPY", 2: "GZIP", 6: "ZSTD"}.get(codec)
+    want = {0: "UNCOMPRESSED", 1: "SNAPPY", 2: "GZIP", 4: "BROTLI", 6: "ZSTD", 7: "LZ4"}.get(codec)
     group = pq.ParquetFile(path).metadata.row_group(0)
     if want:
         assert {group.column(i).compression for i in range(len(TYPES))} == {want}
@@ -206,6 +206,8 @@ def test_codecs(tmp_path, codec, shape):
 @pytest.mark.parametrize("options", [
     dict(rg_rows=100), dict(rg_rows=1500), dict(rg_rows=1499), dict(page_rows=1), dict(page_bytes=64), dict(page_bytes=1, page_rows=7),
     dict(dict_bytes=0), dict(dict_bytes=100), dict(rg_bytes=20000, batch=100, rows=5000), dict(batch=1), dict(threads=3), dict(truncate=1),
+    dict(split=0), dict(split=2), dict(split=2, shape="runs", page_rows=100), dict(split=2, nulls="required"), dict(split=2, codec=1),
+    dict(version=2, page_rows=100), dict(version=2, codec=0), dict(version=2, nulls="blocks", page_rows=300), dict(version=2, split=2),
     dict(rows=1), dict(rows=2, nulls="all"), dict(rows=1, nulls="required"),
 ], ids=lambda o: " ".join(f"{k}={v}" for k, v in o.items()))
 def test_options(tmp_path, options):

@@ -88,6 +88,32 @@ def test_split_bytes(lake, source):
     assert pl.read_parquet(path)["x"].to_list() == source[1]["x"].to_pylist()
 
 
+def test_text_encodings(lake, tmp_path):
+    """Sorted text shares prefixes, long random text is told by its lengths, a few values are a dictionary."""
+    rng = random.Random(3)
+    n = 60000
+    t = pa.table({
+        "url": sorted(f"https://www.example.com/shop/category-{rng.randrange(50):03d}/product-{rng.randrange(10**7):08d}" for _ in range(n)),
+        "word": ["".join(rng.choice("abcdefghij") for _ in range(rng.randrange(5, 40))) if i % 4 else None for i in range(n)],
+        "few": [f"group {rng.randrange(20)}" for _ in range(n)],
+        "tags": pa.array([[f"t{i:07d}/{j}" for j in range(i % 4)] for i in range(n)], pa.list_(pa.string())),
+    })
+    source = str(tmp_path / "text.parquet")
+    pq.write_table(t, source)
+    path = write(lake, (source, t))
+    assert "DELTA_BYTE_ARRAY" in chunk(path, "url").encodings
+    assert "DELTA_LENGTH_BYTE_ARRAY" in chunk(path, "word").encodings
+    assert "RLE_DICTIONARY" in chunk(path, "few").encodings
+    assert "DELTA_BYTE_ARRAY" in chunk(path, "tags.list.element").encodings
+    import duckdb, polars as pl
+    frame = pl.read_parquet(path)
+    for name in t.column_names:
+        want = t[name].to_pylist()
+        assert frame[name].to_list() == want
+        assert [r[0] for r in duckdb.sql(f"SELECT {name} FROM '{path}'").fetchall()] == want
+    assert lake.sql("SELECT count(*), min(url), max(url), max(word) FROM t") == lake.sql(f"SELECT count(*), min(url), max(url), max(word) FROM '{source}'")
+
+
 def test_bloom_filters(lake, source):
     path = write(lake, source, **{key("bloom-filter-enabled.column.code"): "true", key("bloom-filter-enabled.column.dup"): "true",
                                   key("bloom-filter-enabled.column.st.b"): "true", key("bloom-filter-enabled.column.l.element"): "true",

@@ -10,7 +10,7 @@
  *                      RLE_DICTIONARY: 1 byte width, then RLE of codes
  *                      DELTA_BINARY_PACKED: as delta_encode.h
  *                      DELTA_LENGTH_BYTE_ARRAY, DELTA_BYTE_ARRAY: as bytes_encode.h
- *                      BYTE_STREAM_SPLIT: as split.h
+ *                      BYTE_STREAM_SPLIT (numbers): as split.h
  *
  * In a page of version 2 the lengths are in its header and levels aren't compressed.
  *
@@ -242,13 +242,6 @@ fz_status encode_bytes(column_writer *c, column_scratch *s, const byte_values *v
         *size = at + bytes + (c->width ? 0 : 4 * v->n);
         TRY(body_room(s, c->m, at, *size - at, err));
         put_bytes_plain(v, !c->width, s->body + at);
-        return FZ_OK;
-    }
-    if (enc == PQ_ENC_BYTE_STREAM_SPLIT) { /* of one width, one behind the other */
-        TRY(body_room(s, c->m, at, bytes, err));
-        if (v->n)
-            split_write(v->data + v->off[0], v->n, c->width, s->body + at);
-        *size = at + bytes;
         return FZ_OK;
     }
     TRY(body_room(s, c->m, at, bytes_bound(v->n, bytes), err));

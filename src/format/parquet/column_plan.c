@@ -5,8 +5,8 @@
  *
  *     integers, dates, times   DELTA_BINARY_PACKED
  *     booleans                 RLE
- *     text, bytes              DELTA_LENGTH_BYTE_ARRAY, DELTA_BYTE_ARRAY (shared prefixes)
- *     floats                   BYTE_STREAM_SPLIT, compressed; integers and decimals too where the options allow it
+ *     text, binary             DELTA_LENGTH_BYTE_ARRAY, DELTA_BYTE_ARRAY (shared prefixes)
+ *     floats                   BYTE_STREAM_SPLIT; integers too where the options allow it
  *
  * each as it is and compressed with zstd (with lz4 too where the options allow what only newer readers know).
  * The least cost wins, where
@@ -251,10 +251,8 @@ static fz_status decide_text(column_writer *c, column_scratch *s, bool whole, do
         TRY(try_bytes(c, s, &v, bytes, PQ_ENC_PLAIN, 3, &plain, err));
         if (!c->width)
             TRY(try_bytes(c, s, &v, bytes, PQ_ENC_DELTA_LENGTH_BYTE_ARRAY, 3, &plain, err));
-        if ((!c->width || c->o->split == PQ_SPLIT_ALL) && bytes_shared(&v) * 8 > bytes)
+        if (!c->width && bytes_shared(&v) * 8 > bytes)
             TRY(try_bytes(c, s, &v, bytes, PQ_ENC_DELTA_BYTE_ARRAY, 12, &plain, err));
-        if (c->width && c->o->split == PQ_SPLIT_ALL)
-            TRY(try_bytes(c, s, &v, bytes, PQ_ENC_BYTE_STREAM_SPLIT, 3 + 0.1 * c->width, &plain, err));
     } else { /* the first one is longer than a trial */
         consider(&plain, &(attempt){.enc = PQ_ENC_PLAIN, .raw = (double)g->value_bytes / n, .ns = 3},
                  c->o->codec < 0 ? PQ_ZSTD : (pq_codec)c->o->codec, 1);

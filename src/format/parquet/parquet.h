@@ -105,8 +105,8 @@ uint64_t pq_cursor_bytes(const pq_cursor *c);
 
 /* ---- writing ---- */
 
-/* BYTE_STREAM_SPLIT of floats is as old as the encoding; of integers, decimals and fixed bytes (the format's version 2.11) DuckDB
- * before 2.0 and older Java don't read it. "All" also lets the writer choose LZ4_RAW, and shared prefixes of fixed bytes. */
+/* BYTE_STREAM_SPLIT of floats is as old as the encoding; of integers (the format's version 2.11) DuckDB before 2.0 and Java before
+ * Iceberg 1.11 don't read it. "All" also lets the writer choose LZ4_RAW. */
 typedef enum pq_split { PQ_SPLIT_NONE, PQ_SPLIT_FLOATS, PQ_SPLIT_ALL } pq_split;
 
 /* What is asked for one leaf, by its name: a.b, l.element, m.key. Names that no leaf has mean nothing. */
