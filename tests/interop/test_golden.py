@@ -4,11 +4,8 @@ import pytest
 import golden
 from frazil_arrow import FrazilError, Session
 
-# What isn't there yet, and what it failed with first. Each has to fail (strict): who makes it work removes its line.
-PENDING = {
-    "nested:rows": "count(column) of a nested column",
-    "nested_v1_avro:rows": "count(column) of a nested column",
-}
+# What isn't there yet, as "table:rows" or "table:metadata" and the reason. Each has to fail (strict): who makes it work removes its line.
+PENDING = {}
 
 
 @pytest.fixture(scope="session")
