@@ -1,7 +1,8 @@
 /*
  * test_json_rows.c: JSON as rows: values, types and how they widen, layouts and where blocks are cut, errors and their places, records left out.
  *
- * Each text is read whole and with blocks of few bytes: the rows, the types and the errors are the same.
+ * Each text is read whole and with blocks of few bytes: the rows, the types and the errors are the same. Several workers read at once:
+ * run with tsan.
  */
 #include <setjmp.h>
 #include <stdarg.h>
@@ -13,6 +14,7 @@
 #include "format/json/json_rows.h"
 #include "format/json/token.h"
 
+#include <pthread.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <unistd.h>
@@ -410,11 +412,95 @@ static void integers(void **state)
     }
 }
 
+/* Three workers: all rows once, whatever widens; of several errors the first. */
+typedef struct worker {
+    json_rows *s;
+    int64_t sum, rows;
+    fz_status st;
+    fz_error err;
+} worker;
+
+static void *work(void *arg)
+{
+    worker *w = arg;
+    json_local *l;
+    json_event ev = JSON_ROWS;
+    batch b;
+    batch_init(&b, NULL);
+    w->sum = w->rows = 0;
+    w->st = json_local_new(w->s, &l, NULL);
+    while (w->st == FZ_OK && ev != JSON_ROWS_END && ev != JSON_ROWS_WIDEN) {
+        w->st = json_rows_next(w->s, l, &b, &ev, &w->err);
+        for (uint32_t i = 0; w->st == FZ_OK && ev == JSON_ROWS && i < b.nrows; i++)
+            w->sum += vec_datum(&b.cols[0], i).i64;
+        w->rows += ev == JSON_ROWS && w->st == FZ_OK ? b.nrows : 0;
+    }
+    batch_free(&b);
+    json_local_free(l);
+    return NULL;
+}
+
+static fz_status work_all(json_rows *s, worker *w)
+{
+    pthread_t t[3];
+    fz_status st = FZ_OK;
+    for (int i = 0; i < 3; i++) {
+        w[i] = (worker){.s = s};
+        assert_int_equal(pthread_create(&t[i], NULL, work, &w[i]), 0);
+    }
+    for (int i = 0; i < 3; i++) {
+        pthread_join(t[i], NULL);
+        if (w[i].st != FZ_OK) {
+            st = w[i].st;
+            w[0].err = w[i].err;
+        }
+    }
+    return st;
+}
+
+static void workers(void **state)
+{
+    enum { N = 20000 };
+    for (int broken = 0; broken < 2; broken++) {
+        sbuf b;
+        worker w[3];
+        json_rows *s;
+        sbuf_init(&b, NULL);
+        for (int i = 0; i < N; i++)
+            sbuf_printf(&b, i == 15000 || i == 19999 ? "{\"id\":%d,\"v\":\"x%d\",\"k%d\":1}\n" : broken && i > 10000 && i % 1000 == 7 ? "{\"id\":%d,}\n" : "{\"id\":%d,\"v\":%d}\n", i, i, i);
+        put_file(b.p, b.n);
+        json_rows_options o = options();
+        o.sample_bytes = 4096;
+        o.block_bytes = 3000;
+        assert_int_equal(json_rows_open(path, &o, NULL, &s, NULL), FZ_OK);
+        fz_status st = work_all(s, w);
+        if (st == FZ_OK) {
+            assert_true(json_rows_widened(s));
+            assert_int_equal(json_rows_restart(s, NULL), FZ_OK);
+            st = work_all(s, w);
+        }
+        if (broken) {
+            assert_int_equal(st, FZ_DATA);
+            assert_int_equal(w[0].err.line, 10008);
+        } else {
+            assert_int_equal(st, FZ_OK);
+            assert_false(json_rows_widened(s));
+            assert_int_equal(w[0].rows + w[1].rows + w[2].rows, N);
+            assert_true(w[0].sum + w[1].sum + w[2].sum == (int64_t)N * (N - 1) / 2);
+            assert_int_equal(json_rows_schema(s)->n, 4);
+        }
+        json_rows_close(s);
+        unlink(path);
+        sbuf_free(&b);
+    }
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(values),      cmocka_unit_test(nested),       cmocka_unit_test(layouts), cmocka_unit_test(places),  cmocka_unit_test(widening),
         cmocka_unit_test(given_types), cmocka_unit_test(given_schema), cmocka_unit_test(skipped), cmocka_unit_test(hostile), cmocka_unit_test(integers),
+        cmocka_unit_test(workers),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
