@@ -8,6 +8,7 @@
 
 #include <cmocka.h>
 
+#include "iceberg/manifest/index.h"
 #include "iceberg/manifest/cache.h"
 #include "iceberg/manifest/manifest_int.h"
 #include "iceberg/manifest/metrics.h"
@@ -386,9 +387,180 @@ static int tear_down(void **state)
     return 0;
 }
 
+/* ---- the index that planning uses ---- */
+
+static ib_decoded *index_of(const void *data, size_t n, const ib_manifest_file *mf, const ib_metadata *md, fz_status *st)
+{
+    ib_decoded *d = mem_zalloc(NULL, sizeof *d);
+    atomic_init(&d->refs, 1);
+    arena_init(&d->mem, NULL);
+    d->path = STR("m.avro");
+    *st = index_build(data, n, "m.avro", mf, md, d, NULL);
+    return d;
+}
+
+/* The file's records in blocks of `per` records that aren't compressed, so that damage reaches the entries. */
+static void unpacked(const char *path, uint32_t per, avro_writer *w)
+{
+    buf *b;
+    avro_reader r;
+    OK(io_read_all(path, NULL, 1 << 20, &b, err));
+    OK(avro_reader_open(&r, b->data, b->size, path, NULL, err));
+    str schema = avro_reader_meta(&r, "avro.schema");
+    OK(avro_writer_open(w, schema, 0, NULL, CODEC_NONE, NULL, err));
+    sbuf_clear(&w->body);
+    uint32_t n = 0;
+    for (;;) {
+        bool more;
+        OK(avro_next(&r, &more, err));
+        if (!more)
+            break;
+        const uint8_t *from = r.cur.p;
+        avro_skip(&r.cur, r.schema);
+        sbuf_add(&w->body, from, (size_t)(r.cur.p - from));
+        n++;
+        w->records++;
+        if (n % per == 0) { /* close the block by hand */
+            avro_put_long(&w->out, (int64_t)w->records);
+            avro_put_long(&w->out, (int64_t)w->body.n);
+            sbuf_add(&w->out, w->body.p, w->body.n);
+            sbuf_add(&w->out, w->sync, 16);
+            sbuf_clear(&w->body);
+            w->records = 0;
+        }
+    }
+    OK(avro_writer_finish(w, err));
+    avro_reader_close(&r);
+    buf_unref(b);
+}
+
+static void same_entry(const ib_manifest_entry *a, const ib_manifest_entry *b)
+{
+    assert_int_equal(a->status, b->status);
+    assert_int_equal(a->sequence_number, b->sequence_number);
+    assert_int_equal(a->snapshot_id, b->snapshot_id);
+    assert_true(str_eq(a->file.file_path, b->file.file_path) && str_eq(a->file.file_format, b->file.file_format));
+    assert_int_equal(a->file.record_count, b->file.record_count);
+    assert_int_equal(a->file.n_stats, b->file.n_stats);
+    for (uint32_t i = 0; i < a->file.n_stats; i++)
+        assert_true(str_eq(a->file.stats[i].lower, b->file.stats[i].lower) && a->file.stats[i].null_count == b->file.stats[i].null_count);
+    for (uint32_t i = 0; i < a->file.n_partition; i++)
+        assert_true(datum_eq(&a->file.partition[i], &b->file.partition[i]));
+}
+
+static void indexed(void **state)
+{
+    (void)state;
+    ib_metadata *md = wide_table();
+    enum { N = 40 };
+    ib_manifest_entry in[N], *all;
+    for (int i = 0; i < N; i++) {
+        char *name = arena_alloc(&mem_, 24);
+        snprintf(name, 24, "f%d.parquet", i);
+        in[i] = entry(i % 5 == 4 ? IB_DELETED : IB_EXISTING, i, i % 3 == 0, name);
+        in[i].file.stats[0].lower = (str){arena_strndup(&mem_, (char[]){(char)i, 0, 0, 0}, 4), 4};
+    }
+    ib_manifest_file mf;
+    char *m = at("indexed.avro");
+    OK(ib_manifest_write(m, NULL, ib_current_schema(md), ib_spec_by_id(md, 0), IB_DATA, 77, N, in, &mem_, &mf, err));
+    mf.length = 0;
+    uint32_t n;
+    OK(ib_manifest_read(&mf, md, true, NULL, &mem_, &n, &all, err));
+    for (uint32_t per = 1; per < 50; per += 6) { /* one entry in a block, as PyIceberg writes, or several */
+        avro_writer w;
+        unpacked(m, per, &w);
+        fz_status st;
+        ib_decoded *d = index_of(w.out.p, w.out.n, &mf, md, &st);
+        assert_int_equal(st, FZ_OK);
+        assert_int_equal(d->n, N - N / 5);
+        assert_int_equal(d->index->n_parts, 2);
+        index_cursor c;
+        index_cursor_open(&c, d, true, NULL, &mem_);
+        const ib_key_column *keys;
+        size_t grew;
+        OK(index_keys(d, 2, TYPE(T_INT32), &keys, &grew, err));
+        assert_true(grew > 0);
+        for (uint32_t i = 0, k = 0; i < N; i++) {
+            ib_manifest_entry e;
+            if (all[i].status == IB_DELETED)
+                continue;
+            OK(index_read(&c, k, &e, err));
+            same_entry(&e, &all[i]);
+            assert_int_equal(d->index->part[k], d->index->part[i % 3 == 0 ? 0 : 1]);
+            assert_int_equal(keys->lower[k], i);
+            assert_int_equal(keys->upper[k], 2);
+            k++;
+        }
+        OK(index_keys(d, 2, TYPE(T_INT32), &keys, &grew, err));
+        assert_int_equal(grew, 0);
+        OK(index_keys(d, 99, TYPE(T_INT32), &keys, &grew, err));
+        assert_true(keys->lower[3] == INT64_MIN && keys->upper[3] == INT64_MAX);
+        index_cursor_close(&c);
+        ib_decoded_unref(d);
+
+        /* damage anywhere: an error or other values, nothing else */
+        uint64_t seed = per;
+        arena a;
+        arena_init(&a, NULL);
+        for (int t = 0; t < 300; t++) {
+            char *bytes = arena_strndup(&a, w.out.p, w.out.n);
+            size_t len = w.out.n;
+            for (int k = 0; k < 1 + t % 4; k++) {
+                seed = seed * 6364136223846793005u + 1442695040888963407u;
+                bytes[len - 1 - (size_t)(seed >> 33) % (len / 3)] = (char)(seed >> 24);
+            }
+            if (t % 7 == 0)
+                len -= (size_t)(seed >> 33) % (len / 2);
+            d = index_of(bytes, len, &mf, md, &st);
+            if (st == FZ_OK)
+                index_cursor_open(&c, d, true, NULL, &a);
+            for (uint32_t i = 0; st == FZ_OK && i < d->n; i++) {
+                ib_manifest_entry e;
+                index_read(&c, i, &e, NULL);
+            }
+            if (st == FZ_OK)
+                index_keys(d, 2, TYPE(T_INT32), &keys, &grew, NULL);
+            if (st == FZ_OK)
+                index_cursor_close(&c);
+            ib_decoded_unref(d);
+            arena_reset(&a);
+        }
+        arena_free(&a);
+        avro_writer_free(&w);
+    }
+    ib_metadata_unref(md);
+}
+
+/* Keys are in the order of the values. */
+static void keys_in_order(void **state)
+{
+    (void)state;
+    static const double d[] = {-INFINITY, -2.5, -1e-300, 0, 1e-300, 7, INFINITY};
+    static const char *const t[] = {"", "a", "a\x01", "ab", "abcdefgh", "abcdefghz", "b", "\xc3\xa9"};
+    int64_t last = INT64_MIN, k;
+    for (size_t i = 0; i < sizeof d / sizeof *d; i++, last = k) {
+        assert_true(index_key(&(datum){.t = TYPE(T_FLOAT64), .f64 = d[i]}, &k));
+        assert_true(i == 0 || k > last);
+    }
+    int64_t minus;
+    index_key(&(datum){.t = TYPE(T_FLOAT64), .f64 = 0.0}, &k);
+    index_key(&(datum){.t = TYPE(T_FLOAT32), .f32 = -0.0f}, &minus);
+    assert_int_equal(k, minus);
+    assert_false(index_key(&(datum){.t = TYPE(T_FLOAT64), .f64 = NAN}, &k));
+    assert_false(index_key(&(datum){.t = TYPE(T_INT32), .null = true}, &k));
+    last = INT64_MIN;
+    for (size_t i = 0; i < sizeof t / sizeof *t; i++, last = k) {
+        assert_true(index_key(&(datum){.t = TYPE(T_STRING), .s = str_of(t[i])}, &k));
+        assert_true(k >= last);
+    }
+    assert_true(index_key(&(datum){.t = TYPE_DECIMAL(38, 0), .i128v = (i128)INT64_MAX * 5}, &k));
+    assert_int_equal(k, INT64_MAX);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
+        cmocka_unit_test(indexed), cmocka_unit_test(keys_in_order),
         cmocka_unit_test(bounds),  cmocka_unit_test(round_trip), cmocka_unit_test(version_1), cmocka_unit_test(truncation),
         cmocka_unit_test(metrics), cmocka_unit_test(cache),
     };
