@@ -13,18 +13,18 @@ from frazil_arrow import FrazilError, Session
 # Over the table w of sql_data.py, whose columns come in all encodings; a tuple gives DuckDB's form where it differs.
 QUERIES = [
     # constructors and access
-    "select {'a': i, 'b': s} as st from w order by id limit 3000",
+    "select {'a': i, 'b': s} as st from w where id < 3000 order by id",
     "select id, st.a, st.b, st['b'] from (select id, {'a': i, 'b': s, 'c': r} as st from w where k > 2) x order by id",
     "select x.st.n.a from (select id, {'n': {'a': k}} as st from w) x order by id",
-    "select [i, j, k] as l, [r] as m, [] as e from w order by id limit 5000",
+    "select [i, j, k] as l, [r] as m, [] as e from w where id < 5000 order by id",
     "select l[1], l[2], l[-1], l[4], l[k], l[-k] from (select id, k, [i, j, k] as l from w where id % 3 = 0) x order by id",
     "select l[1:2], l[2:], l[:-2], l[-1:], l[3:2], l[0:1], l[-9:2], l[k:] from (select id, k, [i, j, 7] as l from w where i > 0) x order by id",
-    "select map {'x': i, r: k} as m from w where r <> 'x' order by id limit 4000",
+    "select map {'x': i, r: k} as m from w where r <> 'x' and id < 4000 order by id",
     "select m['x'], m[r], m['nothing'] from (select id, r, map {'x': i, r: k} as m from w) x order by id",
     "select map_keys(m), map_values(m), cardinality(m) from (select id, map {k: s, -7: r} as m from w where k is not null) x order by id",
     "select map([i, j], [r, s]) as m from w where i <> j order by id",
     "select len([i]), len(case when k > 3 then [i, j] end), array_length([1, 2, 3]) from w order by id",
-    "select struct_pack(a := i, b := [s]) as x, struct_extract({'q': r}, 'q') as y from w order by id limit 3000",
+    "select struct_pack(a := i, b := [s]) as x, struct_extract({'q': r}, 'q') as y from w where id < 3000 order by id",
     "select list_contains([i, j, 5], k), list_contains([s, 'a'], r), list_contains([i], null) from w order by id",
     "select [i] || [j, k] as l from w order by id",
     # nulls at every level, branches
