@@ -390,7 +390,8 @@ fz_status join_new(query *q, const plan *p, bool build_left, psink **sink, op **
     o->nright = p->in[1]->out.n;
     o->build_keys = build_left ? p->join.left_keys : p->join.right_keys;
     o->probe_keys = build_left ? p->join.right_keys : p->join.left_keys;
-    uint32_t n = build->out.n;
+    bool keys_only = (p->join.kind == JOIN_SEMI || p->join.kind == JOIN_ANTI) && !p->join.residual;
+    uint32_t n = keys_only ? 0 : build->out.n;
     type *types = ARENA_ARRAY(&q->mem, type, n + o->nkeys + 1);
     if (!types)
         return error_nomem(err);

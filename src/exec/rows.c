@@ -163,14 +163,17 @@ void rows_hash(const row_layout *l, const uint8_t *rows, size_t stride, uint32_t
 
 bool row_eq(const row_layout *l, const uint8_t *a, const uint8_t *b)
 {
-    if (!l->text)
-        return memcmp(a, b, l->width) == 0;
-    if (memcmp(a, b, l->null_words * 8) != 0)
-        return false;
+    const uint64_t *x = (const uint64_t *)a, *y = (const uint64_t *)b;
+    uint64_t diff = 0;
+    for (uint32_t i = 0; i < (l->text ? l->null_words : l->width / 8); i++)
+        diff |= x[i] ^ y[i];
+    if (diff || !l->text)
+        return diff == 0;
     for (uint32_t c = 0; c < l->n; c++) {
-        const uint8_t *x = a + l->cols[c].off, *y = b + l->cols[c].off;
-        if (l->cols[c].p == PHYS_STR ? !strview_eq((const strview *)x, (const strview *)y)
-                                     : memcmp(x, y, l->cols[c].size) != 0)
+        uint32_t at = l->cols[c].off / 8;
+        bool same = l->cols[c].p == PHYS_STR ? strview_eq((const strview *)(x + at), (const strview *)(y + at))
+                                              : x[at] == y[at] && (l->cols[c].size == 8 || x[at + 1] == y[at + 1]);
+        if (!same)
             return false;
     }
     return true;
