@@ -412,6 +412,54 @@ static void integers(void **state)
     }
 }
 
+/* Every allocation fails in turn: an error, nothing lost, nothing leaked. */
+static _Atomic int64_t allowed;
+
+static void *resize(void *ctx, void *p, size_t old_size, size_t new_size)
+{
+    if (new_size == 0) {
+        free(p);
+        return NULL;
+    }
+    return allowed-- > 0 ? realloc(p, new_size) : NULL;
+}
+
+static void no_memory(void **state)
+{
+    static const char text[] = "{\"a\":1,\"s\":{\"l\":[1,2],\"t\":\"an \\u00e9scaped text that is long\"},\"d\":\"2020-01-01\"}\n{\"a\":null,\"m\":[{}]}\n"
+                               "{\"m\":[{\"x\":true}],\"a\":12345678901234567890}\n";
+    static const mem_hooks hooks = {.resize = resize};
+    put_file(text, sizeof text - 1);
+    fz_status st = FZ_NOMEM;
+    for (int64_t n = 0; st != FZ_OK; n++) {
+        mem m;
+        json_rows *s;
+        json_rows_options o = options();
+        assert_true(n < 5000);
+        mem_init(&m, NULL, &hooks, 0);
+        allowed = n;
+        st = json_rows_open(path, &o, &m, &s, NULL);
+        if (st == FZ_OK) {
+            json_local *l = NULL;
+            json_event ev = JSON_ROWS;
+            batch b;
+            batch_init(&b, &m);
+            st = json_local_new(s, &l, NULL);
+            while (st == FZ_OK && ev != JSON_ROWS_END) {
+                st = json_rows_next(s, l, &b, &ev, NULL);
+                assert_int_not_equal(ev, JSON_ROWS_WIDEN);
+            }
+            batch_free(&b);
+            if (l)
+                json_local_free(l);
+            json_rows_close(s);
+        }
+        assert_true(st == FZ_OK || st == FZ_NOMEM);
+        assert_int_equal(m.used, 0);
+    }
+    unlink(path);
+}
+
 /* Three workers: all rows once, whatever widens; of several errors the first. */
 typedef struct worker {
     json_rows *s;
@@ -500,6 +548,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(values),      cmocka_unit_test(nested),       cmocka_unit_test(layouts), cmocka_unit_test(places),  cmocka_unit_test(widening),
         cmocka_unit_test(given_types), cmocka_unit_test(given_schema), cmocka_unit_test(skipped), cmocka_unit_test(hostile), cmocka_unit_test(integers),
+        cmocka_unit_test(no_memory),
         cmocka_unit_test(workers),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
