@@ -244,25 +244,44 @@ const ib_delete_key *ib_deletes_keys(const ib_deletes *d, uint32_t *n)
 
 /* ---- loading ---- */
 
-/* Takes the rows of a batch over: each to the files of its path that this delete file is for. Under the lock. */
-static fz_status scatter(ib_deletes *d, const ib_scan_delete *x, const batch *b, fz_error *err)
+static bool is_for(const ib_deletes *d, uint32_t file, const ib_scan_delete *x)
 {
-    str last = {0};
-    uint32_t file = 0;
-    for (uint32_t row = 0; row < b->nrows; row++) {
-        datum path = vec_datum(&b->cols[0], row), pos = vec_datum(&b->cols[1], row);
-        if (path.null || pos.null || pos.i64 < 0)
-            return error_set(err, FZ_DATA, "a position delete without a path or with a position below 0");
-        if (row == 0 || path.s.n != last.n || (path.s.p != last.p && memcmp(path.s.p, last.p, last.n) != 0))
-            file = (uint32_t)(uintptr_t)strmap_get(&d->paths, path.s);
-        last = path.s;
-        for (uint32_t i = file; i; i = d->files[i - 1].same_path) {
-            const ib_scan_file *f = &d->s->files[i - 1];
-            bool mine = false;
-            for (uint32_t k = 0; k < f->n_deletes && !mine; k++)
-                mine = f->deletes[k] == x;
-            if (mine && pos.i64 < f->file->record_count && !positions_add(&d->files[i - 1].pos, (uint32_t)pos.i64, d->m))
-                return error_nomem(err);
+    const ib_scan_file *f = &d->s->files[file];
+    for (uint32_t k = 0; k < f->n_deletes; k++)
+        if (f->deletes[k] == x)
+            return true;
+    return false;
+}
+
+/* Whether a row has the path of the row before it; false is always allowed. */
+static bool same_path(const vec *v, uint32_t row)
+{
+    return v->enc == VEC_CONST || (v->enc == VEC_DICT && !v->valid && ((const uint32_t *)v->data)[row - 1] == ((const uint32_t *)v->data)[row]);
+}
+
+/* Takes the rows of a batch over, run by run of one path: each to the files of its path that this delete file is for. Under the lock. */
+static fz_status scatter(ib_deletes *d, const ib_scan_delete *x, batch *b, fz_error *err)
+{
+    vec pos;
+    const vec *path = &b->cols[0];
+    TRY(vec_flatten(&pos, &b->cols[1], &b->mem, err));
+    const int64_t *at = pos.data;
+    for (uint32_t row = 0; row < b->nrows; row++)
+        if ((pos.valid && !bit_get(pos.valid, row)) || at[row] < 0)
+            return error_set(err, FZ_DATA, "a position delete without a position, or with one below 0");
+    for (uint32_t from = 0, to; from < b->nrows; from = to) {
+        for (to = from + 1; to < b->nrows && same_path(path, to);)
+            to++;
+        datum p = vec_datum(path, from);
+        if (p.null)
+            return error_set(err, FZ_DATA, "a position delete without a path");
+        for (uint32_t i = (uint32_t)(uintptr_t)strmap_get(&d->paths, p.s); i; i = d->files[i - 1].same_path) {
+            if (!is_for(d, i - 1, x))
+                continue;
+            int64_t rows = d->s->files[i - 1].file->record_count;
+            for (uint32_t row = from; row < to; row++)
+                if (at[row] < rows && !positions_add(&d->files[i - 1].pos, (uint32_t)at[row], d->m))
+                    return error_nomem(err);
         }
     }
     return FZ_OK;
