@@ -230,6 +230,69 @@ static void hostile(void **state)
     bad(RECORD("{\"type\":\"string\",\"logicalType\":\"uuid\"}"), 1, "\4no", 3, "uuid");
 }
 
+/* ---- every allocation fails in turn ---- */
+
+static _Atomic int64_t allowed;
+
+static void *resize(void *ctx, void *p, size_t old_size, size_t new_size)
+{
+    if (new_size == 0) {
+        free(p);
+        return NULL;
+    }
+    return allowed-- > 0 ? realloc(p, new_size) : NULL;
+}
+
+static fz_status read_with(const sbuf *data, mem *m)
+{
+    mem_file f;
+    avro_file *p;
+    avro_plan *plan = NULL;
+    avro_rows *rows = NULL;
+    const avro_run *runs;
+    uint32_t n = 0;
+    int64_t first;
+    bool more = true;
+    batch b;
+    mem_file_init(&f, (const uint8_t *)data->p, data->n);
+    fz_status st = avro_file_open(&f.f, m, &p, NULL);
+    if (st)
+        return st;
+    batch_init(&b, m);
+    st = avro_plan_new(p, avro_file_schema(p)->n, avro_file_schema(p)->cols, NULL, m, &plan, NULL);
+    if (!st)
+        st = avro_file_runs(p, &f.f, &runs, &n, NULL);
+    if (!st)
+        st = avro_rows_open(p, &f.f, plan, m, &rows, NULL);
+    if (!st)
+        st = avro_rows_start(rows, &runs[0], NULL);
+    while (!st && more)
+        st = avro_rows_next(rows, &b, &first, &more, NULL);
+    batch_free(&b);
+    avro_rows_close(rows);
+    avro_plan_free(plan);
+    avro_file_close(p);
+    return st;
+}
+
+static void no_memory(void **state)
+{
+    static const mem_hooks hooks = {.resize = resize};
+    sbuf b;
+    plain_file(&b);
+    fz_status st = FZ_NOMEM;
+    for (int64_t n = 0; st != FZ_OK; n++) {
+        mem m;
+        assert_true(n < 2000);
+        mem_init(&m, NULL, &hooks, 0);
+        allowed = n;
+        st = read_with(&b, &m);
+        assert_true(st == FZ_OK || st == FZ_NOMEM);
+        assert_int_equal(m.used, 0);
+    }
+    sbuf_free(&b);
+}
+
 /* ---- written and read back ---- */
 
 static struct { type_fields f; type_field m[1]; } list_t = {{.n = 1}, {{.name = {"element", 7}, .field_id = 11, .t = {.id = T_INT32}}}};
@@ -328,7 +391,7 @@ static void round_trip(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(resolution), cmocka_unit_test(damage), cmocka_unit_test(hostile), cmocka_unit_test(round_trip),
+        cmocka_unit_test(resolution), cmocka_unit_test(damage), cmocka_unit_test(hostile), cmocka_unit_test(no_memory), cmocka_unit_test(round_trip),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
