@@ -128,3 +128,26 @@ def test_types_as_arrow(sides):
     assert t.schema.field("m").type == pa.map_(pa.string(), pa.decimal128(2, 1))
     assert t.schema.field("e").type == pa.list_(pa.field("element", pa.string()))
     assert t.to_pylist() == [{"st": {"a": 1, "b": [datetime.date(2020, 1, 1)]}, "m": [("k", decimal.Decimal("1.5"))], "e": [], "n": [{"x": None}]}]
+
+
+def test_tables_of_nested_columns(tmp_path):
+    """Written, read, read in part, and shown."""
+    lake = Lake(tmp_path / "lake")
+    lake.run("sql", "create table t (id int, st struct(a bigint, b varchar, n struct<x: int, y: date>), l list(int), m map<text, double>);"
+             "insert into t values (1, {'a': 1, 'b': 'x''y', 'n': {'x': 2, 'y': '2020-01-01'}}, [1, null], map {'k': 1.5}), (2, null, null, null),"
+             "(3, {'b': 'z', 'a': null, 'n': null}, [], map {})")
+    assert lake.sql("select * from t") == [
+        ["1", "{'a': 1, 'b': 'x''y', 'n': {'x': 2, 'y': 2020-01-01}}", "[1, NULL]", "{'k'=1.5}"], ["2", "", "", ""],
+        ["3", "{'a': NULL, 'b': 'z', 'n': NULL}", "[]", "{}"]]
+    out = lake.run("sql", "select st, l, m from t where id <> 2", "--format", "json").stdout.splitlines()
+    assert out == ['{"st":{"a":1,"b":"x\'y","n":{"x":2,"y":"2020-01-01"}},"l":[1,null],"m":{"k":1.5}}',
+                   '{"st":{"a":null,"b":"z","n":null},"l":[],"m":{}}']
+    # only the fields that are used are read, also those of the condition
+    query = "select st.n.y, id from t where st.b like 'x%'"
+    assert lake.sql(query) == [["2020-01-01", "1"]]
+    assert "st(b, n(y))" in lake.run("sql", "explain " + query).stdout
+    assert lake.sql("select sum(st.a), count(st.n.x), max(st.b) from t") == [["1", "1", "z"]]
+    assert lake.sql("select st.a, st from t where st.b = 'z'") == [["", "{'a': NULL, 'b': 'z', 'n': NULL}"]]
+    assert lake.sql("select x.st.b, y.st.n.x from t x join t y using (id) order by id") == [["x'y", "2"], ["", ""], ["z", ""]]
+    r = lake.run("sql", "insert into t (id, st) values (4, {'a': 1, 'q': 2})", check=False)
+    assert r.returncode == 1 and "struct" in r.stderr
