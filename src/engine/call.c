@@ -613,7 +613,7 @@ static fz_status read_longs(statement *st, const ast_expr *e, arg *out, fz_error
     for (uint32_t i = 0; i < n; i++) {
         const ast_expr *x = list ? e->args[i] : e;
         datum d;
-        TRY(sql_const(x, &st->a, &d, err));
+        TRY(sql_value(x, &st->a, &d, err));
         TRY(cast_value(st, &d, TYPE(T_INT64), x->pos, err));
         if (d.null)
             return error_sql(err, FZ_INVALID, "22004", "a snapshot id can't be NULL");
@@ -629,7 +629,7 @@ static fz_status read_arg(statement *st, const ast_expr *e, uint8_t kind, arg *o
     out->given = true;
     if (kind == A_LONGS)
         return read_longs(st, e, out, err);
-    TRY(sql_const(e, &st->a, &d, err));
+    TRY(sql_value(e, &st->a, &d, err));
     if (d.null) {
         out->given = false;
         return FZ_OK;

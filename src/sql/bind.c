@@ -432,7 +432,7 @@ void sql_bound_release(sql_bound *b)
     b->n_tables = 0;
 }
 
-fz_status sql_const(const ast_expr *e, arena *a, datum *out, fz_error *err)
+static fz_status value_of(const ast_expr *e, bool moment, arena *a, datum *out, fz_error *err)
 {
     sql_bind_options o = {.a = a};
     fz_error own;
@@ -443,10 +443,20 @@ fz_status sql_const(const ast_expr *e, arena *a, datum *out, fz_error *err)
     if (e->kind == AX_SCALAR || e->kind == AX_EXISTS || e->kind == AX_IN_QUERY)
         return bind_fail(&b, FZ_INVALID, "42804", e->pos, "a constant has to stand here");
     TRY(bind_expr(&c, e, &x));
-    if (!expr_is_const(x) || x->kind == EX_PARAM || expr_has_mark(x, COL_MARK))
+    if (!(moment || expr_is_const(x)) || expr_reads_input(x) || expr_has_mark(x, COL_MARK))
         return bind_fail(&b, FZ_INVALID, "42804", e->pos, "a constant has to stand here");
     fz_status st = expr_fold(x, a, out, err);
     if (st != FZ_OK)
         error_line(err, e->pos.line, e->pos.column);
     return st;
+}
+
+fz_status sql_const(const ast_expr *e, arena *a, datum *out, fz_error *err)
+{
+    return value_of(e, false, a, out, err);
+}
+
+fz_status sql_value(const ast_expr *e, arena *a, datum *out, fz_error *err)
+{
+    return value_of(e, true, a, out, err);
 }

@@ -133,7 +133,7 @@ static fz_status travel_time(binder *b, sql_travel *t)
     bool ok = false;
     TRY(bind_expr(&c, t->time, &e));
     TRY(expr_cast(b, e, TYPE(T_TIMESTAMPTZ), CAST_ASSIGN, &ok, &e));
-    if (!ok || !expr_is_const(e))
+    if (!ok || expr_reads_input(e))
         return bind_fail(b, FZ_INVALID, "42804", t->time->pos, "AS OF takes a constant timestamp");
     datum d;
     fz_status st = expr_fold(e, b->a, &d, b->err);

@@ -163,6 +163,7 @@ bool expr_equal(const expr *x, const expr *y); /* positions don't count */
 typedef fz_status expr_map_fn(void *ctx, const expr *e, const expr **out, bool *replaced);
 fz_status expr_map(arena *a, const expr *e, expr_map_fn *fn, void *ctx, const expr **out);
 bool expr_any(const expr *e, bool (*fn)(void *ctx, const expr *e), void *ctx);
+bool expr_reads_input(const expr *e); /* a column or parameter: without, it has one value at a moment, now() too */
 bool expr_has_mark(const expr *e, uint32_t mark); /* an EX_COLUMN with that mark */
 
 /* ---- names (bind_name.c) ---- */

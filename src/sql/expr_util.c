@@ -63,3 +63,13 @@ bool expr_has_mark(const expr *e, uint32_t mark)
 {
     return expr_any(e, has_mark, &mark);
 }
+
+static bool is_input(void *ctx, const expr *e)
+{
+    return e->kind == EX_COLUMN || e->kind == EX_PARAM;
+}
+
+bool expr_reads_input(const expr *e)
+{
+    return expr_any(e, is_input, NULL);
+}

@@ -509,7 +509,7 @@ fz_status parse_rollback_table(parser *p, ast_stmt *s)
         if (next->kind != TK_STRING) /* TIMESTAMP '…' is a literal already */
             TRY(parse_advance(p));
     }
-    TRY(parse_unary(p, &args[1].value));
+    TRY(parse_expr(p, &args[1].value));
     s->call = (ast_call){.name = {2, version ? by_id : by_time}, .n_args = 2, .args = args};
     return FZ_OK;
 }

@@ -110,7 +110,7 @@ static fz_status parse_travel(parser *p, sql_travel *t)
     if (version)
         return travel_version(p, t);
     t->kind = TRAVEL_TIME;
-    return parse_unary(p, &t->time);
+    return parse_expr(p, &t->time);
 }
 
 static fz_status parse_function_args(parser *p, ast_from *f)

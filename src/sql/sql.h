@@ -47,6 +47,8 @@ void sql_bound_release(sql_bound *b);
 
 /* A constant expression's value (options of WITH, SET, table functions). */
 fz_status sql_const(const ast_expr *e, arena *a, datum *out, fz_error *err);
+/* The same, with functions of the moment allowed: now() - interval '1 day'. */
+fz_status sql_value(const ast_expr *e, arena *a, datum *out, fz_error *err);
 
 /* The optimizer alone: an equivalent plan. */
 fz_status sql_optimize(const plan *p, arena *a, const plan **out, fz_error *err);

@@ -174,6 +174,8 @@ def test_branches_and_time_travel(lake):
     for at in (f"TIMESTAMP AS OF '{when}'", f"FOR SYSTEM_TIME AS OF timestamptz '{when}'", f"AT (TIMESTAMP => timestamptz '{when}')"):
         assert lake.sql(f"SELECT * FROM t {at}") == [["1"]]
     assert lake.sql(f"SELECT * FROM t.at_timestamp_{ms}") == [["1"]]
+    assert lake.sql("SELECT count(*) FROM t TIMESTAMP AS OF now()") == [["2"]]
+    refused(lake, "SELECT * FROM t TIMESTAMP AS OF now() - interval '1 day'", "no snapshot as old")
     refused(lake, "INSERT INTO t.tag_v1 VALUES (1, 1)", "is a tag")
     refused(lake, "INSERT INTO t.branch_nope VALUES (1, 1)", "no branch")
     refused(lake, "ALTER TABLE t DROP BRANCH main", "can't be dropped")
@@ -286,7 +288,9 @@ def test_orphans(lake):
     assert got == ["old.avro", "old.parquet"]
     assert known <= files(lake) and os.path.exists(folder + "/data/new.parquet") and os.path.exists(folder + "/data/_tmp/x.parquet")
     assert lake.sql("SELECT * FROM t") == [["1"]]
-    refused(lake, "CALL system.remove_orphan_files('t', TIMESTAMP '2100-01-01 00:00:00')", "younger than a day")
+    refused(lake, "CALL system.remove_orphan_files('t', now())", "younger than a day")
+    refused(lake, "CALL system.remove_orphan_files('t', now() - interval '23 hours')", "younger than a day")
+    assert lake.sql("CALL system.remove_orphan_files(table => 't', older_than => now() - interval '2 days')") == []
     refused(lake, f"CALL system.remove_orphan_files('t', location => '{lake.path}')", "isn't inside")
     # another table inside of this one's folder
     lake.sql(f"CREATE TABLE inner_t (id int) LOCATION '{folder}/inner'")
