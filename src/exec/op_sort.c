@@ -551,11 +551,13 @@ static fz_status runs_merge(sort_op *o, uint32_t from, uint32_t to, fz_error *er
     TRY(st);
     st = heap_make(o, from, to, err);
     while (st == FZ_OK && o->heap_n && left != 0) {
-        bool refilled;
+        bool refilled = false;
         left -= left > 0;
         st = writer_add(&w, run_head(o, o->heap[0]), err);
         if (st == FZ_OK)
             st = heap_pop(o, &refilled, err);
+        if (st == FZ_OK && refilled) /* texts that were added may lie in the block before: it goes with the next one */
+            st = writer_flush(&w, err);
     }
     st = writer_close(&w, st, err);
     for (uint32_t i = from; i < to; i++)
