@@ -249,7 +249,8 @@ static fz_status decide_text(column_writer *c, column_scratch *s, bool whole, do
     TRY(sample_bytes(c, s, &v, &bytes, err));
     if (v.n) {
         TRY(try_bytes(c, s, &v, bytes, PQ_ENC_PLAIN, 3, &plain, err));
-        if (!c->width)
+        /* Polars 2.1 stops at several such pages of a required text below a level that may be null. */
+        if (!c->width && (c->leaf->optional || c->max_def == 0))
             TRY(try_bytes(c, s, &v, bytes, PQ_ENC_DELTA_LENGTH_BYTE_ARRAY, 3, &plain, err));
         if (!c->width && bytes_shared(&v) * 8 > bytes)
             TRY(try_bytes(c, s, &v, bytes, PQ_ENC_DELTA_BYTE_ARRAY, 12, &plain, err));
