@@ -114,7 +114,7 @@ static fz_status record_error(json_local *l, fz_error *err)
         value_error(l, shown, err);
         break;
     case WHY_KEY:
-        if (s->ngiven) {
+        if (s->ngiven && (l->node == &l->root || !l->node)) {
             error_set(err, FZ_INVALID, "the table has no column \"%s\"", shown);
         } else if (l->node == &l->root || !l->node) {
             error_set(err, FZ_VALUE, "the key \"%s\" isn't among the columns", shown);
