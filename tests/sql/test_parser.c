@@ -77,7 +77,7 @@ static const struct { const char *sql, *tree; } cases[] = {
     {"ALTER TABLE IF EXISTS t ADD COLUMNS (a int, b text FIRST), ALTER COLUMN a SET DATA TYPE bigint, ALTER a DROP NOT NULL, ALTER a SET NOT NULL, ALTER a COMMENT 'c', ALTER a FIRST",
      "(alter if-exists t (add a integer) (add b text first) (type a bigint) (drop-not-null a) (set-not-null a) (comment a 'c') (move a first))"},
     {"alter table t rename to s.u", "(alter t (rename-to s.u))"},
-    {"alter table t rename column \"to\" to x", "(alter t (rename to to x))"},
+    {"alter table t rename column \"to\" to x", "(alter t (rename \"to\" to x))"},
     {"alter table t add partition field bucket(8, a.b) as n, drop partition field n, replace partition field month(c) with c as d, rename partition field x to y",
      "(alter t (add-partition [bucket 8 a.b] to n) (drop-partition [identity n]) (replace-partition [month c] [identity c] to d) (rename-partition [identity x] to y))"},
     {"alter table t write locally ordered by a desc, set, b nulls first, set identifier fields a, b.c, drop identifier fields d, write unordered",
