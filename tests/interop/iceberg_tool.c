@@ -266,7 +266,7 @@ static void dump(const char *path)
     ib_scan *s;
     check(ib_metadata_load(path, NULL, &md, &error));
     const ib_pred *p = ib_pred_const(&mem_, IB_PRED_UNKNOWN); /* so that statistics are read */
-    check(ib_plan(md, ib_current_snapshot(md), p, NULL, NULL, NULL, &s, &error));
+    check(ib_plan_stats(md, ib_current_snapshot(md), p, true, NULL, NULL, NULL, &s, &error));
     for (uint32_t i = 0; i < s->n; i++)
         dump_file(&s->files[i]);
     ib_scan_free(s);

@@ -112,9 +112,10 @@ static void truncate_range(pruner *p, const ib_transform *t, type source, const 
     *b = (ib_bounds){.rows = b->rows, .nulls = b->nulls, .has_lower = true, .has_upper = true, .lower = *lo,
                      .upper = *hi};
     if (type_phys(source) != PHYS_STR) {
-        /* Java's truncation wraps the least values of an int or long around, to above the greatest multiple of the width. */
-        i128 max = source.id == T_INT32 ? INT32_MAX : INT64_MAX;
-        if (type_is_integer(source) && number(hi) > max - t->param) {
+        /* The truncation of the least ints or longs lies below them, and Java wraps it around to a great one. */
+        i128 min = source.id == T_INT32 ? INT32_MIN : INT64_MIN, below = (min % t->param + t->param) % t->param;
+        i128 wrapped = -min - below;
+        if (type_is_integer(source) && below && number(lo) <= wrapped && number(hi) >= wrapped) {
             b->has_lower = b->has_upper = false;
             return;
         }
