@@ -401,6 +401,7 @@ static fz_status output_finish(psink *s, query *q, fz_error *err)
     fz_status st = FZ_OK;
     while (o->n && st == FZ_OK && !atomic_load(&q->pipes[q->now]->stop)) {
         o->turn = o->entries[0].key;
+        o->entries[0].ended = true; /* nobody is left who could add to it */
         st = drain(o, q->pipes[q->now], err);
     }
     pthread_mutex_unlock(&o->lock);

@@ -452,6 +452,7 @@ static void arrays_keep_the_order(void **state)
     check_arrays(f->s, "SELECT i, s FROM many LIMIT 70000 OFFSET 5", 5, 70000, 1 << 20);
     check_arrays(f->s, "SELECT i, s FROM many WHERE i >= 150001", 150001, ROWS_MANY - 150001, 1 << 20);
     check_arrays(f->s, "SELECT i, s FROM many ORDER BY i", 0, ROWS_MANY, 1 << 20);
+    check_arrays(f->s, "SELECT i, s FROM many ORDER BY i LIMIT 3000", 0, 3000, 1 << 20);
     check_arrays(f->s, "SELECT i, s FROM many WHERE i < 0", 0, 0, 1 << 20);
     check_arrays(f->s, "SELECT i, s FROM many", 0, -1, 2); /* the rest is dropped */
 }
