@@ -379,15 +379,17 @@ static fz_status open_deletes(meta_scan *s, meta_local *l, fz_error *err)
     static const uint32_t both[] = {0, 1};
     const ib_data_file *f = &s->deletes[l->unit]->file;
     scan_file *file = ARENA_NEW(&l->unit_mem, scan_file);
+    ib_scan_file *planned = ARENA_NEW(&l->unit_mem, ib_scan_file);
     char *path = arena_strndup(&l->unit_mem, f->file_path.p, f->file_path.n);
-    if (!file || !path)
+    if (!file || !planned || !path)
         return error_nomem(err);
-    if (!str_eqz(f->file_format, "PARQUET")) {
+    if (!str_eqz(f->file_format, "PARQUET") && !str_eqz(f->file_format, "AVRO")) {
         error_set(err, FZ_UNSUPPORTED, "reading delete files of format " STR_FMT " is not supported", STR_ARG(f->file_format));
         error_where(err, path);
         return FZ_UNSUPPORTED;
     }
-    *file = (scan_file){.path = path, .rows = f->record_count};
+    planned->file = f;
+    *file = (scan_file){.path = path, .rows = f->record_count, .planned = planned};
     file_scan_options o = {.n_files = 1, .files = file, .schema = &DELETE_SCHEMA, .footers = s->t->lake->rt->footers, .m = s->t->m};
     scan_request r = {.ncols = 2, .cols = both, .limit = -1, .j = s->j};
     meta_partition_values(&s->t->shape, f, l->values);

@@ -146,6 +146,14 @@ def test_large(lake):
         assert s.rows("SELECT status, count(*) FROM t.all_entries GROUP BY ALL ORDER BY 1")[-1] == [1, 36]
 
 
+def test_avro_position_deletes(spark_tables):
+    s, _ = spark_tables
+    got = s.rows("SELECT file_path, pos, delete_file_path FROM golden.pos_avro.position_deletes")
+    assert len(got) == s.rows("SELECT sum(record_count) FROM golden.pos_avro.delete_files")[0][0] > 0
+    assert {r[0] for r in got} <= {r[0] for r in s.rows("SELECT file_path FROM golden.pos_avro.all_data_files")}
+    assert all(r[1] >= 0 and r[2].endswith(".avro") for r in got)
+
+
 # ---- by path ----
 
 def test_by_path(lake, tmp_path):
