@@ -71,7 +71,6 @@ static slab *slab_map(slab_pool *p)
         munmap(raw, before);
     munmap(raw + before + SLAB_BYTES, SLAB_BYTES - before);
     slab *s = (slab *)(raw + before);
-    madvise(s, SLAB_BYTES, MADV_HUGEPAGE); /* a wish: without huge pages it works the same */
     s->pool = p;
     atomic_init(&s->refs, 0);
     p->refs++;
@@ -98,7 +97,7 @@ static void slab_unref(slab *s)
 
 static void *block_new(slab_pool *p, size_t size)
 {
-    slab *full = NULL;
+    slab *full = NULL, *fresh = NULL;
     char *block = NULL;
     size_t wanted = size;
     size = ((size + 63) & ~(size_t)63) + GAP;
@@ -112,6 +111,7 @@ static void *block_new(slab_pool *p, size_t size)
             p->n_spare--;
         } else {
             s = slab_map(p);
+            fresh = full ? s : NULL; /* a result that fits one slab doesn't pay for all of it */
         }
         p->current = s;
         if (s) {
@@ -128,6 +128,8 @@ static void *block_new(slab_pool *p, size_t size)
     pthread_mutex_unlock(&p->lock);
     if (full)
         slab_unref(full);
+    if (fresh)
+        madvise(fresh, SLAB_BYTES, MADV_POPULATE_WRITE); /* a wish; this block keeps the slab */
     return block;
 }
 
