@@ -3,7 +3,7 @@
 
     bench/bench.py [--rows N] [--runs N] [--quick] [MEASURE…]
 
-Measures: load scan cold warm first arrow tpch appends writers size (default: all). Files and lakes go to build/bench/ and are
+Measures: load scan cold warm first arrow tpch many deletes appends writers size (default: all). Files and lakes go to build/bench/ and are
 made anew where they are missing. Peers read both frazil's files and PyIceberg's; the faster counts. Times are wall seconds of whole processes
 unless the measure says "in process"; memory is the peak resident size (about 24 MB at least: what this program has when it starts another).
 """
@@ -16,6 +16,7 @@ FRAZIL = os.path.join(ROOT, "build", "frazil")
 TO_ARROW = os.path.join(ROOT, "build", "to_arrow")
 PY = os.path.join(ROOT, ".venv", "peers", "bin", "python")
 PY_EXTENSIONS = os.path.join(ROOT, ".venv", "duckdb-iceberg", "bin", "python")
+TABLES = os.path.join(ROOT, "bench", "make_tables.py")
 PEERS = os.path.join(ROOT, "bench", "peers.py")
 REPORT = "SELECT ym, sum(Value) AS Value FROM trade WHERE exp_imp = 1 GROUP BY ym ORDER BY ym"
 
@@ -230,6 +231,49 @@ class Bench:
                     "Polars": lambda: self.in_process(seen, PY, PEERS, "parquet_polars", path)})
                 assert len(seen) == 1, f"answers differ: {seen}"
 
+    def many(self):
+        """One file of many, by a selective filter: planning, mostly."""
+        q = "SELECT sum(id) FROM many WHERE p = 7 AND id BETWEEN 705 AND 710"
+        for n in (10000,) if self.a.quick else (10000, 100000):
+            lake = os.path.join(WORK, f"lake-many-{n}")
+            if not os.path.exists(lake):
+                run([PY, TABLES, "many", lake, str(n)])
+            seen = set()
+
+            def ours():
+                s, mb, o, _ = run([FRAZIL, "--lake", lake, "sql", q, "--format", "csv", "--quiet"])
+                seen.add(o.split()[1])
+                return {"s": s, "peak_MB": mb}
+
+            def inside(python, work):  # cold in a process that has everything imported
+                s, mb, o, _ = run([python, PEERS, work, lake, "1"])
+                seen.add(answer(o))
+                return {"s": times(o)[0], "peak_MB": mb}
+            self.interleave(f"1 file of {n:,}, cold (frazil: whole process; others: without their imports)", {
+                "frazil": ours, "Polars": lambda: inside(PY, "many_polars"), "DuckDB": lambda: inside(PY_EXTENSIONS, "many_duckdb"),
+                "PyIceberg": lambda: inside(PY, "many_pyiceberg")})
+
+            def warm(*cmd):
+                t = times(run(list(map(str, cmd)))[2])
+                return {"s": st.median(t[2:])}
+            self.interleave(f"1 file of {n:,}, warm (in process)", {
+                "frazil": lambda: warm(TO_ARROW, lake, q, 12), "Polars": lambda: warm(PY, PEERS, "many_polars", lake, 7),
+                "DuckDB": lambda: warm(PY_EXTENSIONS, PEERS, "many_duckdb", lake, 5), "PyIceberg": lambda: warm(PY, PEERS, "many_pyiceberg", lake, 4)})
+            assert len(seen) == 1, f"answers differ: {seen}"
+
+    def deletes(self):
+        """The trade table with 1 % of its rows deleted by position, against the same without."""
+        self.lakes()
+        lake = os.path.join(WORK, f"lake-deletes-{self.a.rows}")
+        if not os.path.exists(lake):
+            run([FRAZIL, "--lake", lake, "load", self.csv, "trade", "--quiet"])
+            run([PY, TABLES, "deletes", lake, "trade", "1"])
+        for name, q in (("all columns as an Arrow stream", "SELECT * FROM trade"), ("sums by country", "SELECT Country, sum(Value) FROM trade GROUP BY Country"),
+                        ("two sums", "SELECT sum(Value), sum(Q2) FROM trade")):
+            def scan(lake):
+                return {"s": st.median(times(run([TO_ARROW, lake, q, "7"])[2])[2:])}
+            self.interleave(f"1 % position deletes: {name} (in process)", {"frazil": lambda: scan(lake), "frazil, no deletes": lambda: scan(self.ours)})
+
     def appends(self):
         n = 60 if self.a.quick else 500
 
@@ -297,7 +341,7 @@ def main():
         a.rows, a.runs = 1000000, 3
     os.makedirs(WORK, exist_ok=True)
     b = Bench(a)
-    for m in a.measures or ["load", "scan", "cold", "warm", "first", "arrow", "tpch", "appends", "writers", "size"]:
+    for m in a.measures or ["load", "scan", "cold", "warm", "first", "arrow", "tpch", "many", "deletes", "appends", "writers", "size"]:
         getattr(b, m)()
     path = os.path.join(WORK, "results.json")
     json.dump({"rows": a.rows, "cpus": os.cpu_count(), "results": b.results}, open(path, "w"), indent=1)

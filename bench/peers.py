@@ -179,6 +179,44 @@ def parquet_polars(path):
     timed(lambda: pl.read_parquet(path))
 
 
+MANY = "p = 7 and id between 705 and 710"
+
+
+def many_polars(lake, n=1):
+    import polars as pl
+    loc = catalog(lake).load_table("default.many").metadata_location
+    for _ in range(int(n)):
+        t0 = time.perf_counter()
+        c = pl.col
+        v = pl.scan_iceberg(loc, reader_override="native").filter((c("p") == 7) & (c("id") >= 705) & (c("id") <= 710)).select(c("id").sum()).collect().item()
+        print("time", time.perf_counter() - t0)
+    print("answer", v)
+
+
+def many_pyiceberg(lake, n=1):
+    t = catalog(lake).load_table("default.many")
+    for _ in range(int(n)):
+        t0 = time.perf_counter()
+        v = sum(t.scan(row_filter="p = 7 and id >= 705 and id <= 710", selected_fields=("id",)).to_arrow()["id"].to_pylist())
+        print("time", time.perf_counter() - t0)
+    print("answer", v)
+
+
+def many_duckdb(lake, n=1):
+    import duckdb, glob
+    from duckdb_extensions import import_extension
+    c = duckdb.connect()
+    for e in ("avro", "httpfs", "iceberg"):
+        import_extension(e)
+        c.load_extension(e)
+    loc = max(glob.glob(f"{lake}/warehouse/default/many/metadata/*.metadata.json"))
+    for _ in range(int(n)):
+        t0 = time.perf_counter()
+        v = c.execute(f"select sum(id) from iceberg_scan('{loc}') where {MANY}").fetchall()[0][0]
+        print("time", time.perf_counter() - t0)
+    print("answer", int(v))
+
+
 TPCH = ("customer", "lineitem", "nation", "orders", "part", "partsupp", "region", "supplier")
 
 
