@@ -437,6 +437,8 @@ static fz_status expire_snapshots(call *c, fz_error *err)
     fz_status st = lake_catalog(l, true, &cat, &why);
     if (!st)
         st = cat->ops->load_table(cat, c->id, c->t, &newest, &why);
+    if (!st && !str_ieq(newest->md->table_uuid, c->t->md->table_uuid))
+        st = error_set(&why, FZ_CONFLICT, "the table was dropped and made again meanwhile");
     if (!st && c->before->n_snapshots != c->t->md->n_snapshots)
         st = ib_unneeded_files(c->before, newest->md, l->rt->manifests, l->m, &c->st->a, &files, &why);
     else
@@ -460,14 +462,59 @@ static fz_status load_newest(void *ctx, ib_table **out, fz_error *err)
     return cat->ops->load_table(cat, c->id, NULL, out, err);
 }
 
-/* The locations of the lake's other tables that lie inside of this one's: their files are no orphans. */
-static fz_status nested_tables(call *c, str location, uint32_t *n, const str **out, fz_error *err)
+/* Whether `path` is the folder or lies in it. */
+static bool lies_in(str path, str folder)
 {
-    arena *a = &c->st->a;
+    while (folder.n && folder.p[folder.n - 1] == '/')
+        folder.n--;
+    return str_starts(path, folder) && (path.n == folder.n || path.p[folder.n] == '/');
+}
+
+typedef struct others {
+    call *c;
+    str location;       /* that is listed */
+    uint32_t n, cap;
+    str *list;          /* folders in it that belong to other tables */
+} others;
+
+/* A folder that another table writes to. One that holds the listed folder makes it impossible to say whose the files are. */
+static fz_status other_folder(others *o, ib_ident id, str location, fz_error *err)
+{
+    arena *a = &o->c->st->a;
+    char *z = location.n ? arena_strndup(a, location.p, location.n) : NULL;
+    if (!z)
+        return location.n ? error_nomem(err) : FZ_OK;
+    if (!io_local_path(z))
+        return FZ_OK;
+    str folder = ib_plain_path(z);
+    while (folder.n > 1 && folder.p[folder.n - 1] == '/')
+        folder.n--;
+    if (lies_in(o->location, folder))
+        return error_set(err, FZ_INVALID, "the folder " STR_FMT " is also the table " STR_FMT "." STR_FMT "'s: whose its files are can't be told",
+                         STR_ARG(folder), STR_ARG(id.ns), STR_ARG(id.name));
+    if (!lies_in(folder, o->location))
+        return FZ_OK;
+    if (o->n == o->cap) {
+        str *more = ARENA_ARRAY(a, str, o->cap = o->cap ? 2 * o->cap : 16);
+        if (!more)
+            return error_nomem(err);
+        if (o->n)
+            memcpy(more, o->list, o->n * sizeof *more);
+        o->list = more;
+    }
+    o->list[o->n++] = folder;
+    return FZ_OK;
+}
+
+/* The folders in which the lake's other tables keep files and which lie inside of this one's: their files are no orphans. */
+static fz_status other_tables(others *o, fz_error *err)
+{
+    static const char *const props[] = {"write.data.path", "write.metadata.path", "write.object-storage.path", "write.folder-storage.path"};
+    arena *a = &o->c->st->a;
     ib_catalog *cat;
-    uint32_t nn, cap = 0;
-    str *ns, *list = NULL;
-    TRY(lake_catalog(c->st->s->lake, true, &cat, err));
+    uint32_t nn;
+    str *ns;
+    TRY(lake_catalog(o->c->st->s->lake, true, &cat, err));
     TRY(cat->ops->list_namespaces(cat, (str){0}, a, &nn, &ns, err));
     for (uint32_t i = 0; i < nn; i++) {
         uint32_t nt;
@@ -475,29 +522,26 @@ static fz_status nested_tables(call *c, str location, uint32_t *n, const str **o
         TRY(cat->ops->list_tables(cat, ns[i], a, &nt, &ids, err));
         for (uint32_t k = 0; k < nt; k++) {
             ib_table *t;
-            if (str_eq(ids[k].ns, c->id.ns) && str_eq(ids[k].name, c->id.name))
+            if (str_eq(ids[k].ns, o->c->id.ns) && str_eq(ids[k].name, o->c->id.name))
                 continue;
             TRY(cat->ops->load_table(cat, ids[k], NULL, &t, err));
-            char *copy = arena_strndup(a, t->md->location.p, t->md->location.n);
+            fz_status st = other_folder(o, ids[k], t->md->location, err);
+            for (size_t p = 0; p < sizeof props / sizeof *props && !st; p++)
+                st = other_folder(o, ids[k], ib_prop(&t->md->properties, props[p]), err);
             ib_table_unref(t);
-            const char *path = copy ? io_local_path(copy) : NULL;
-            if (!copy)
-                return error_nomem(err);
-            if (!path || !str_starts(str_of(path), location))
-                continue;
-            if (*n == cap) {
-                str *more = ARENA_ARRAY(a, str, cap = cap ? 2 * cap : 16);
-                if (!more)
-                    return error_nomem(err);
-                if (*n)
-                    memcpy(more, list, *n * sizeof *more);
-                list = more;
-            }
-            list[(*n)++] = str_of(path);
+            TRY(st);
         }
     }
-    *out = list;
     return FZ_OK;
+}
+
+/* Whether a part of the path is "..". */
+static bool goes_up(str path)
+{
+    for (size_t i = 0; i + 1 < path.n; i++)
+        if (path.p[i] == '.' && path.p[i + 1] == '.' && (i == 0 || path.p[i - 1] == '/') && (i + 2 == path.n || path.p[i + 2] == '/'))
+            return true;
+    return false;
 }
 
 #define DAY_US (24LL * 3600 * 1000000)
@@ -520,17 +564,15 @@ static fz_status remove_orphan_files(call *c, fz_error *err)
     char *z = arena_strndup(&c->st->a, location.p, location.n), *own = arena_strndup(&c->st->a, c->t->md->location.p, c->t->md->location.n);
     if (!z || !own)
         return error_nomem(err);
-    const char *path = io_local_path(z), *own_path = io_local_path(own);
-    if (!path || !own_path)
+    if (!io_local_path(z) || !io_local_path(own))
         return error_set(err, FZ_UNSUPPORTED, "remove_orphan_files lists local folders alone");
-    size_t n_own = strlen(own_path);
-    if (strncmp(path, own_path, n_own) != 0 || (path[n_own] && path[n_own] != '/') || strstr(path, "/../"))
-        return error_set(err, FZ_INVALID, "the location isn't inside of the table's own, %s", own_path);
-    uint32_t n_skip = 0;
-    const str *skip = NULL;
+    others o = {.c = c, .location = ib_plain_path(z)};
+    str own_path = ib_plain_path(own);
+    if (!lies_in(o.location, own_path) || goes_up(o.location))
+        return error_set(err, FZ_INVALID, "the location isn't inside of the table's own, " STR_FMT, STR_ARG(own_path));
     ib_path_list files;
-    TRY(nested_tables(c, str_of(path), &n_skip, &skip, err));
-    TRY(ib_orphan_files(str_of(z), older, n_skip, skip, load_newest, c, l->rt->manifests, l->m, &c->st->a, &files, err));
+    TRY(other_tables(&o, err));
+    TRY(ib_orphan_files(o.location, older, o.n, o.list, load_newest, c, l->rt->manifests, l->m, &c->st->a, &files, err));
     if (!dry)
         remove_files(c, &files, counts);
     columns(c, 1, names, types);

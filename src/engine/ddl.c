@@ -1,7 +1,7 @@
 /* ddl.c: CREATE SCHEMA, DROP SCHEMA, DROP TABLE [PURGE]. */
 #include "engine/engine_int.h"
 
-#include "iceberg/manifest/inline.h"
+#include "iceberg/update/history.h"
 #include "io/io.h"
 
 #include <stdlib.h>
@@ -117,6 +117,10 @@ static fz_status purge_collect(fz_session *s, const ib_table *t, purge_list *l, 
         if (st)
             return st;
     }
+    ib_path_list stats;
+    TRY(ib_statistics_files(md, s->lake->m, l->a, &stats, err));
+    for (uint32_t i = 0; i < stats.n; i++)
+        TRY(purge_add(l, str_of(stats.at[i].path), err));
     for (uint32_t i = 0; i < md->n_metadata_log; i++)
         TRY(purge_add(l, md->metadata_log[i].metadata_file, err));
     return purge_add(l, str_of(t->metadata_location), err);

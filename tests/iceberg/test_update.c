@@ -264,9 +264,11 @@ static void test_refs_and_removal(void **state)
     assert_int_equal(md->n_snapshot_log, 5);
     int64_t gone[] = {2};
     ib_update rm = {.kind = IB_REMOVE_SNAPSHOTS, .n_ids = 1, .ids = gone};
-    must(&md, 1, &rm);
+    refused(md, &rm, FZ_CONFLICT, "snapshot 2 can't be removed: \"v\" is there"); /* made while somebody expired snapshots */
+    ib_update with_tag[] = {{.kind = IB_REMOVE_SNAPSHOT_REF, .ref = {.name = STR("v")}}, rm};
+    must(&md, 2, with_tag);
     assert_int_equal(md->n_snapshots, 3);
-    assert_int_equal(md->n_refs, 1); /* the tag went with it */
+    assert_int_equal(md->n_refs, 1);
     assert_int_equal(md->n_snapshot_log, 3); /* 3, 4, 3 */
     assert_int_equal(md->snapshot_log[0].snapshot_id, 3);
     refused(md, &rm, FZ_INVALID, "snapshot 2");

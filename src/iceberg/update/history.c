@@ -60,7 +60,8 @@ static bool ref_stays(const expiry *e, const ib_ref *r)
 static void keep_of_ref(expiry *e, const ib_ref *r)
 {
     int64_t at = place_of(e, r->snapshot_id);
-    int64_t older = r->max_snapshot_age_ms >= 0 ? e->o->now_ms - r->max_snapshot_age_ms : e->older_than_ms;
+    bool by_ref = r->max_snapshot_age_ms >= 0 && !e->o->only_ids; /* else nothing but those ids goes */
+    int64_t older = by_ref ? e->o->now_ms - r->max_snapshot_age_ms : e->older_than_ms;
     int64_t min = r->min_snapshots_to_keep >= 0 ? r->min_snapshots_to_keep : e->min_keep;
     bool keeps = true;
     for (uint32_t n = 0; at >= 0 && n < e->md->n_snapshots; n++) {

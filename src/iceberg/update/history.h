@@ -48,6 +48,12 @@ typedef struct ib_path_list {
 fz_status ib_unneeded_files(const ib_metadata *before, const ib_metadata *after, ib_manifest_cache *cache, mem *m, arena *a,
                             ib_path_list *out, fz_error *err);
 
+/* The files of statistics that the metadata names. */
+fz_status ib_statistics_files(const ib_metadata *md, mem *m, arena *a, ib_path_list *out, fz_error *err);
+
+/* A local path without scheme, empty parts and ".", cleaned in place; another's as it is. */
+str ib_plain_path(char *path);
+
 /*
  * Files below `location` (the table's own where it is empty) that no snapshot, statistics, metadata log or the table's metadata itself names
  * and that were last written before older_than_us. The files are listed before `load` gives the newest state, so that one which is committed

@@ -81,6 +81,28 @@ static fz_status merge_bin(ib_producer *p, const ib_metadata *md, uint32_t n, co
     return producer_write(p, md, spec, IB_DATA, k, all, &p->made, &p->attempt, out, err);
 }
 
+/*
+ * Manifests that version 1 left without counts, which a list of version 2 can't name, are written anew, with counts, summaries and
+ * sequence numbers. Those that turn out to have no live files are left out.
+ */
+fz_status manifests_count(ib_producer *p, const ib_metadata *md, uint32_t *n, ib_manifest_file *files, fz_error *err)
+{
+    uint32_t k = 0;
+    for (uint32_t i = 0; i < *n; i++) {
+        const ib_manifest_file f = files[i];
+        bool known = f.added_files >= 0 && f.existing_files >= 0 && f.deleted_files >= 0 && f.added_rows >= 0 && f.existing_rows >= 0 &&
+                     f.deleted_rows >= 0;
+        if (known || f.content != IB_DATA) {
+            files[k++] = f;
+            continue;
+        }
+        TRY(merge_bin(p, md, 1, &f, &files[k], err));
+        k += files[k].existing_files > 0;
+    }
+    *n = k;
+    return FZ_OK;
+}
+
 /* One spec's manifests, newest first; appends the result to out. */
 static fz_status merge_group(ib_producer *p, const ib_metadata *md, const merge_options *o, uint32_t n,
                              const ib_manifest_file *group, const ib_manifest_file *newest, uint32_t *n_out,

@@ -234,6 +234,7 @@ static fz_status list_append(ib_producer *p, const ib_metadata *md, const ib_dec
     for (uint32_t i = 0; i < n_parent; i++)
         if (has_live(&parent->files[i]) && parent->files[i].content == IB_DATA)
             p->files[n++] = parent->files[i];
+    TRY(manifests_count(p, md, &n, p->files, err));
     TRY(manifests_merge(p, md, &n, p->files, err));
     for (uint32_t i = 0; i < n_parent; i++)
         if (has_live(&parent->files[i]) && parent->files[i].content != IB_DATA)

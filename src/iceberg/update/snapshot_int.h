@@ -73,6 +73,8 @@ fz_status producer_write(ib_producer *p, const ib_metadata *md, const ib_partiti
 
 /* ---- merge.c ---- */
 
+/* Writes data manifests whose counts aren't known (of version 1) anew; *n may shrink. */
+fz_status manifests_count(ib_producer *p, const ib_metadata *md, uint32_t *n, ib_manifest_file *files, fz_error *err);
 /* Merges data manifests as the table's properties say; files[0] is the newest. *n shrinks, files is rewritten. */
 fz_status manifests_merge(ib_producer *p, const ib_metadata *md, uint32_t *n, ib_manifest_file *files, fz_error *err);
 

@@ -1,7 +1,8 @@
 /*
  * unneeded.c: files that nobody needs: those of snapshots that were removed, and those that no snapshot ever had (see history.h).
  *
- * Sets of paths are string maps in arenas. A path is compared without its scheme, so that file:///w/t and /w/t are one.
+ * Sets of paths are string maps in arenas. A path is compared without its scheme, empty parts and "." in it, so that file:///w//t and
+ * /w/t are one: a file that is taken for another is a file lost.
  */
 #include "codec/json.h"
 #include "iceberg/spec/build.h"
@@ -14,6 +15,23 @@ static str plain(str path)
 {
     const char *p = path.p ? io_local_path(path.p) : NULL; /* paths here end in NUL */
     return p ? str_of(p) : path;
+}
+
+str ib_plain_path(char *path)
+{
+    const char *local = io_local_path(path);
+    if (!local)
+        return str_of(path);
+    char *to = path + (local - path), *start = to;
+    for (const char *p = local; *p;) {
+        if (p > local && p[-1] == '/' && (*p == '/' || (*p == '.' && (p[1] == '/' || !p[1])))) {
+            p += *p == '/' || !p[1] ? 1 : 2;
+            continue;
+        }
+        *to++ = *p++;
+    }
+    *to = 0;
+    return (str){start, (size_t)(to - start)};
 }
 
 typedef struct finder {
@@ -44,7 +62,7 @@ static fz_status list_add(ib_path_list *l, str path, ib_file_kind kind, arena *a
 static fz_status set_add(finder *f, strmap *set, str path, bool *fresh)
 {
     char *z = arena_strndup(&f->tmp, path.p, path.n);
-    void **slot = z ? strmap_put(set, plain((str){z, path.n})) : NULL;
+    void **slot = z ? strmap_put(set, ib_plain_path(z)) : NULL;
     if (!slot)
         return error_nomem(f->err);
     *fresh = !*slot;
@@ -98,6 +116,31 @@ static fz_status statistics_each(finder *f, str json, stat_fn fn, void *ctx)
     return st;
 }
 
+typedef struct stat_list {
+    ib_path_list *out;
+    arena *a;
+    fz_error *err;
+} stat_list;
+
+static fz_status stat_list_add(void *ctx, int64_t id, str path)
+{
+    stat_list *l = ctx;
+    return list_add(l->out, path, IB_FILE_STATISTICS, l->a, l->err);
+}
+
+fz_status ib_statistics_files(const ib_metadata *md, mem *m, arena *a, ib_path_list *out, fz_error *err)
+{
+    finder f = {.md = md, .m = m, .err = err};
+    stat_list l = {out, a, err};
+    *out = (ib_path_list){0};
+    arena_init(&f.tmp, m);
+    fz_status st = statistics_each(&f, md->statistics_json, stat_list_add, &l);
+    if (!st)
+        st = statistics_each(&f, md->partition_statistics_json, stat_list_add, &l);
+    arena_free(&f.tmp);
+    return st;
+}
+
 /* ---- what removed snapshots leave behind ---- */
 
 typedef struct sweep {
@@ -137,7 +180,7 @@ static fz_status candidate(void *ctx, const ib_manifest_entry *e)
 {
     sweep *w = ctx;
     char *z = arena_strndup(&w->f.tmp, e->file.file_path.p, e->file.file_path.n);
-    void **slot = z ? strmap_put(&w->candidates, plain((str){z, e->file.file_path.n})) : NULL;
+    void **slot = z ? strmap_put(&w->candidates, ib_plain_path(z)) : NULL;
     struct ib_listed *x = slot && !*slot ? ARENA_NEW(&w->f.tmp, struct ib_listed) : NULL;
     if (!slot || (!*slot && !x))
         return error_nomem(w->f.err);
@@ -156,7 +199,7 @@ static fz_status still_needed(void *ctx, const ib_manifest_entry *e)
     char *z = arena_strndup(&w->f.tmp, e->file.file_path.p, e->file.file_path.n);
     if (!z)
         return error_nomem(w->f.err);
-    str key = plain((str){z, e->file.file_path.n});
+    str key = ib_plain_path(z);
     if (strmap_get(&w->candidates, key)) {
         void **slot = strmap_put(&w->candidates, key);
         if (!slot)
@@ -372,14 +415,15 @@ fz_status ib_orphan_files(str location, int64_t older_than_us, uint32_t n_skip, 
     *out = (ib_path_list){0};
     arena_init(&o.f.tmp, m);
     strmap_init(&o.known, &o.f.tmp);
-    while (location.n > 1 && location.p[location.n - 1] == '/')
-        location.n--;
     char *z = arena_strndup(&o.f.tmp, location.p, location.n);
-    size_t n = z ? plain((str){z, location.n}).n : 0;
+    str clean = z ? ib_plain_path(z) : (str){0};
+    size_t n = clean.n;
+    while (n > 1 && clean.p[n - 1] == '/')
+        z[--n + (size_t)(clean.p - z)] = 0;
     char *root = z ? arena_alloc(&o.f.tmp, n + 2) : NULL;
     fz_status st;
     if (root) {
-        memcpy(root, plain((str){z, location.n}).p, n);
+        memcpy(root, clean.p, n);
         memcpy(root + n, "/", 2);
         o.root = (str){root, n + 1};
         st = find_orphans(&o, z, load, ctx, a, out);
