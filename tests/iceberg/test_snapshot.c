@@ -346,6 +346,32 @@ static void conflicts(void **state)
     c->ops->close(c);
 }
 
+/* Rows that were written before somebody added a column that has to have a value aren't committed without it. */
+static void required_meanwhile(void **state)
+{
+    ib_catalog *c = open_lake();
+    ib_table *base = make_table(c, false, 0, NULL), *next;
+    type_fields *f = arena_zalloc(&mem_, sizeof *f + 2 * sizeof(type_field));
+    f->n = 2;
+    f->f[0] = base->md->schemas[0].fields->f[0];
+    f->f[1] = (type_field){.name = STR("b"), .field_id = 2, .t = TYPE(T_INT64), .required = true};
+    ib_schema schema = {.schema_id = 1, .fields = f};
+    ib_update u[] = {{.kind = IB_ADD_SCHEMA, .schema = &schema, .id = 2}, {.kind = IB_SET_CURRENT_SCHEMA, .id = -1}};
+    ib_commit alter = {.id = ID, .n_updates = 2, .updates = u};
+    OK(c->ops->commit(c, 1, &alter, &base, &next, err));
+    ib_data_file file = data_file("file:///x/early.parquet", 1, 0);
+    fz_error e = {0};
+    ib_table *after = NULL;
+    assert_int_equal(write_some(c, IB_APPEND, base, 1, &file, NULL, &after, &e), FZ_CONFLICT);
+    assert_non_null(strstr(e.message, "\"b\""));
+    ib_write w = {.op = IB_APPEND, .n_files = 1, .files = &file, .schema_id = 1};
+    OK(ib_write_commit(c, ID, next, &w, &after, err));
+    ib_table_unref(after);
+    ib_table_unref(base);
+    drop_table(c, next);
+    c->ops->close(c);
+}
+
 static void retries_end(void **state)
 {
     (void)state;
@@ -492,7 +518,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(append_and_replace), cmocka_unit_test(warm),         cmocka_unit_test(rolling),
-        cmocka_unit_test(conflicts),          cmocka_unit_test(retries_end),  cmocka_unit_test(together),
+        cmocka_unit_test(required_meanwhile), cmocka_unit_test(conflicts),          cmocka_unit_test(retries_end),  cmocka_unit_test(together),
         cmocka_unit_test(many_appends),
     };
     return cmocka_run_group_tests(tests, set_up, tear_down);

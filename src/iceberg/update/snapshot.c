@@ -201,6 +201,20 @@ static void reset_attempt(ib_producer *p)
     arena_reset(&p->attempt);
 }
 
+/* Columns that have to have a value now had to when the rows were written: an empty table's columns can become so meanwhile. */
+static fz_status validate_required(const ib_schema *now, const ib_schema *written, fz_error *err)
+{
+    for (uint32_t i = 0; now != written && i < now->fields->n; i++) {
+        const type_field *f = &now->fields->f[i];
+        uint32_t k = 0;
+        while (k < written->fields->n && written->fields->f[k].field_id != f->field_id)
+            k++;
+        if (f->required && (k == written->fields->n || !written->fields->f[k].required))
+            return error_set(err, FZ_CONFLICT, "the column \"" STR_FMT "\" became NOT NULL while the rows were written", STR_ARG(f->name));
+    }
+    return FZ_OK;
+}
+
 /* Whether the operation applies to this state of the table. */
 static fz_status validate(const ib_producer *p, const ib_metadata *md, fz_error *err)
 {
@@ -210,6 +224,8 @@ static fz_status validate(const ib_producer *p, const ib_metadata *md, fz_error 
     if (!ib_schema_by_id(md, p->w->schema_id))
         return error_set(err, FZ_CONFLICT, "the schema that the rows were written with (%d) was removed meanwhile",
                          p->w->schema_id);
+    if (p->w->n_files)
+        TRY(validate_required(ib_current_schema(md), ib_schema_by_id(md, p->w->schema_id), err));
     for (uint32_t i = 0; i < p->added.n; i++)
         if (!ib_spec_by_id(md, p->added.at[i].mf.spec_id))
             return error_set(err, FZ_CONFLICT, "the partition spec that the rows were written with (%d) was removed "
