@@ -120,6 +120,31 @@ bool rel_matches(const bind_rel *r, const sql_name *n, uint32_t parts)
     return rel_matches_case(r, n, parts, false);
 }
 
+static uint32_t scope_lookup(const bind_scope *s, const sql_name *n, uint32_t *out);
+
+/* Of n the first `parts` are written as if they named a table; some of them name a column. */
+static void column_hint(binder *b, const bind_scope *s, const sql_name *n, uint32_t parts)
+{
+    uint32_t at;
+    char t[128];
+    for (uint32_t k = parts; k > 0; k--) {
+        sql_name head = {k, n->parts};
+        if (!scope_lookup(s, &head, &at))
+            continue;
+        type of = s->cols[at].t;
+        str name = n->parts[k - 1].name;
+        type_name_z(of, t, sizeof t);
+        if (of.id == T_STRUCT)
+            error_hint(b->err, "\"" STR_FMT "\" is a column; its fields are named one by one", STR_ARG(name));
+        else if (of.id == T_MAP && k < n->n)
+            error_hint(b->err, "\"" STR_FMT "\" is a column of type %s: " STR_FMT "['" STR_FMT "'] is the value of a key", STR_ARG(name), t,
+                       STR_ARG(name), STR_ARG(n->parts[k].name));
+        else
+            error_hint(b->err, "\"" STR_FMT "\" is a column of type %s, which has no fields", STR_ARG(name), t);
+        return;
+    }
+}
+
 fz_status bind_no_relation(binder *b, const bind_scope *s, const sql_name *n, uint32_t parts)
 {
     sbuf t;
@@ -128,6 +153,7 @@ fz_status bind_no_relation(binder *b, const bind_scope *s, const sql_name *n, ui
     sql_name_text(&head, &t);
     fz_status st = bind_fail(b, FZ_NOT_FOUND, "42P01", n->parts[0].pos, "there is no table \"%s\" in FROM", t.p ? t.p : "");
     sbuf_free(&t);
+    column_hint(b, s, n, parts);
     nearest best[3] = {0};
     for (uint32_t i = 0; i < s->n_rels; i++)
         if (s->rels[i].name.n)
@@ -188,9 +214,13 @@ static fz_status not_found(bind_ctx *c, const sql_name *n)
     const sql_ident *id = &n->parts[n->n - 1];
     uint32_t at, rel = UINT32_MAX;
     for (const bind_scope *o = c->scope->outer; o; o = o->outer)
-        if (scope_lookup(o, n, &at))
-            return bind_fail(c->b, FZ_UNSUPPORTED, "0A000", n->parts[0].pos,
-                             "\"" STR_FMT "\" is a column of the query around: correlated subqueries are not supported", STR_ARG(id->name));
+        for (uint32_t k = n->n; k > 0; k--) {
+            sql_name head = {k, n->parts};
+            if (scope_lookup(o, &head, &at) && (k == n->n || o->cols[at].t.id == T_STRUCT))
+                return bind_fail(c->b, FZ_UNSUPPORTED, "0A000", n->parts[0].pos,
+                                 "\"" STR_FMT "\" is a column of the query around: correlated subqueries are not supported",
+                                 STR_ARG(n->parts[k - 1].name));
+        }
     for (uint32_t i = 0; n->n > 1 && i < c->scope->n_rels && rel == UINT32_MAX; i++)
         if (rel_matches(&c->scope->rels[i], n, n->n - 1))
             rel = i;

@@ -215,6 +215,11 @@ static fz_status bind_group_keys(bind_ctx *c, const ast_select *s, uint32_t n_ou
 fz_status bind_order_key(binder *b, const ast_order *o, const expr *e, sort_key *out)
 {
     TRY(expr_settle(b, &e));
+    if (type_is_nested(e->t)) {
+        char t[128];
+        type_name_z(e->t, t, sizeof t);
+        return bind_fail(b, FZ_UNSUPPORTED, "0A000", o->e ? o->e->pos : (sql_pos){e->line, e->column}, "ORDER BY %s is not supported", t);
+    }
     *out = (sort_key){.e = e, .desc = o->desc, .nulls_first = o->nulls_given ? o->nulls_first : o->desc};
     return FZ_OK;
 }
@@ -264,8 +269,8 @@ static fz_status bind_order(bind_ctx *c, const ast_query *q, uint32_t n_outs, co
         return error_nomem(b->err);
     for (uint32_t i = 0; i < count; i++) {
         if (q->order_all) {
-            keys[i] = (sort_key){.e = outs[i].e, .desc = q->order_all_desc,
-                                 .nulls_first = q->order_all_nulls_given ? q->order_all_nulls_first : q->order_all_desc};
+            ast_order all = {.desc = q->order_all_desc, .nulls_given = q->order_all_nulls_given, .nulls_first = q->order_all_nulls_first};
+            TRY(bind_order_key(b, &all, outs[i].e, &keys[i]));
             continue;
         }
         const expr *e;
