@@ -249,15 +249,18 @@ static fz_status drain(output *o, pipeline *p, fz_error *err)
     return st;
 }
 
-/* Wakes who waits for room or for the turn. Called without the lock: waking takes the pool's. */
+/* Wakes who waits for room or for the turn, the longest waiting first and each once: one who finds that he still
+   has to wait queues up again behind the others, and waking him again and again would never end.
+   Called without the lock: waking takes the pool's. */
 static void wake_all(output *o)
 {
-    for (;;) {
+    for (uint32_t i = 0; i < o->nworkers; i++) {
         worker *w = NULL;
         pthread_mutex_lock(&o->lock);
         if (o->waiting) {
-            w = o->waiters[--o->waiting];
+            w = o->waiters[0];
             w->waiting = false;
+            memmove(o->waiters, o->waiters + 1, --o->waiting * sizeof *o->waiters);
         }
         pthread_mutex_unlock(&o->lock);
         if (!w)
