@@ -31,7 +31,7 @@ def unpack():
         root_clear()
         for f in files:
             with tarfile.open(f) as t:
-                t.extractall(ROOT, filter="data")
+                t.extractall(ROOT, **({"filter": "data"} if hasattr(tarfile, "data_filter") else {}))  # older Pythons have no filters
         with open(marker, "w") as m:
             m.write(h.hexdigest())
 
