@@ -79,7 +79,7 @@ static fz_status write_table(const table *t, const char *out, job *j, mem *m, pq
     row_schema s = {t->ncols, t->defs};
     pq_write_options_default(&o);
     remove(out);
-    TRY(io_create(out, m, &io, err));
+    TRY(io_create(NULL, out, m, &io, err));
     TRY(pq_writer_open(io, &s, &o, NULL, 0, j, m, &w, err));
     buf *everything = buf_wrap(m, t->cols, 8, none, NULL);
     batch b;

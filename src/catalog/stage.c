@@ -58,7 +58,7 @@ static fz_status stage_write(mem *m, ib_ident id, ib_metadata *md, int64_t versi
     if (ib_metadata_gzip(out->t->md))
         TRY_GOTO(gzip_text(m, &text, err));
     TRY_GOTO(fault_point("catalog.metadata.write", err));
-    st = io_write_all(location, m, text.p, text.n, err);
+    st = io_write_all(out->t->md->io, location, m, text.p, text.n, err);
 out:
     sbuf_free(&text);
     arena_free(&a);
@@ -97,7 +97,7 @@ void catalog_stage_free(stage *s)
 void stage_discard(stage *s)
 {
     if (s->t)
-        io_remove(s->t->metadata_location, NULL);
+        io_remove(s->t->md->io, s->t->metadata_location, NULL);
     catalog_stage_free(s);
 }
 
@@ -112,7 +112,7 @@ void stage_clean(const ib_metadata *old, const ib_metadata *now)
         for (uint32_t k = 0; k < now->n_metadata_log && !kept; k++)
             kept = str_eq(now->metadata_log[k].metadata_file, file);
         if (!kept)
-            io_remove(file.p, NULL);
+            io_remove(now->io, file.p, NULL);
     }
 }
 

@@ -11,6 +11,7 @@ typedef struct avro_table {
     table_source base;
     arena a;
     mem *m;
+    file_io *io;             /* the lake's, which outlives its statements */
     uint32_t n;
     const char **paths;
     avro_file **files;
@@ -74,7 +75,7 @@ static fz_status open_file(local *l, uint32_t file, fz_error *err)
     if (l->file == file)
         return FZ_OK;
     close_file(l);
-    TRY(io_open(s->t->paths[file], s->m, &l->f, err));
+    TRY(io_open(s->t->io, s->t->paths[file], s->m, &l->f, err));
     l->file = file;
     return FZ_OK;
 }
@@ -185,7 +186,7 @@ static fz_status table_open(const table_source *base, const scan_request *r, sca
     uint64_t bytes = 0;
     for (uint32_t i = 0; i < t->n && !st; i++) {
         io_stat_info info;
-        bytes += io_stat(t->paths[i], &info, NULL) == FZ_OK ? info.size : 0;
+        bytes += io_stat(t->io, t->paths[i], &info, NULL) == FZ_OK ? info.size : 0;
     }
     if (s->j)
         atomic_fetch_add_explicit(&s->j->prog.bytes_total, (int64_t)bytes, memory_order_relaxed);
@@ -226,7 +227,7 @@ static void release(table_source *base)
 
 static const table_source_ops avro_table_ops = {table_open, unknown_rows, unknown_rows, explain, release};
 
-fz_status avro_table_new(str pattern, mem *m, table_source **out, fz_error *err)
+fz_status avro_table_new(str pattern, file_io *io, mem *m, table_source **out, fz_error *err)
 {
     avro_table *t = mem_zalloc(m, sizeof *t);
     if (!t)
@@ -234,9 +235,10 @@ fz_status avro_table_new(str pattern, mem *m, table_source **out, fz_error *err)
     t->base.ops = &avro_table_ops;
     atomic_init(&t->base.refs, 1);
     t->m = m;
+    t->io = io;
     arena_init(&t->a, m);
     fz_status st = FZ_OK;
-    TRY_GOTO(path_expand(pattern, &t->a, &t->n, &t->paths, err));
+    TRY_GOTO(path_expand(pattern, io, &t->a, &t->n, &t->paths, err));
     t->files = ARENA_ARRAY(&t->a, avro_file *, t->n);
     t->base.name = (str){arena_strndup(&t->a, pattern.p, pattern.n), pattern.n};
     if (!t->files || !t->base.name.p) {
@@ -245,7 +247,7 @@ fz_status avro_table_new(str pattern, mem *m, table_source **out, fz_error *err)
     }
     for (uint32_t i = 0; i < t->n; i++) {
         io_file *f;
-        TRY_GOTO(io_open(t->paths[i], m, &f, err));
+        TRY_GOTO(io_open(io, t->paths[i], m, &f, err));
         st = avro_file_open(f, m, &t->files[i], err);
         io_close(f);
         if (st)

@@ -3,8 +3,9 @@
 #define ENGINE_AVRO_TABLE_H
 
 #include "exec/source.h"
+#include "io/io.h"
 
 /* One reference. FZ_NOT_FOUND for a pattern without files. */
-fz_status avro_table_new(str pattern, mem *m, table_source **out, fz_error *err);
+fz_status avro_table_new(str pattern, file_io *io, mem *m, table_source **out, fz_error *err);
 
 #endif

@@ -225,7 +225,7 @@ static fz_status added_files(call *c, const ib_snapshot *s, uint32_t *n, ib_data
     mem *m = c->st->s->lake->m;
     ib_decoded *list;
     uint32_t cap = 0;
-    TRY(ib_snapshot_manifests(cache, s, m, &list, err));
+    TRY(ib_snapshot_manifests(cache, c->t->md, s, m, &list, err));
     *held = ARENA_ARRAY(a, ib_decoded *, list->n + 1);
     fz_status st = *held ? FZ_OK : error_nomem(err);
     for (uint32_t i = 0; i < list->n && !st; i++) {
@@ -410,7 +410,7 @@ static void remove_files(call *c, const ib_path_list *l, int64_t *counts)
 {
     uint32_t left = 0;
     for (uint32_t i = 0; i < l->n; i++) {
-        fz_status st = io_remove(l->at[i].path, NULL);
+        fz_status st = io_remove(c->t->md->io, l->at[i].path, NULL);
         if (st == FZ_OK)
             counts[l->at[i].kind]++;
         else if (st != FZ_NOT_FOUND)
@@ -572,7 +572,7 @@ static fz_status remove_orphan_files(call *c, fz_error *err)
         return error_set(err, FZ_INVALID, "the location isn't inside of the table's own, " STR_FMT, STR_ARG(own_path));
     ib_path_list files;
     TRY(other_tables(&o, err));
-    TRY(ib_orphan_files(o.location, older, o.n, o.list, load_newest, c, l->rt->manifests, l->m, &c->st->a, &files, err));
+    TRY(ib_orphan_files(c->t->md->io, o.location, older, o.n, o.list, load_newest, c, l->rt->manifests, l->m, &c->st->a, &files, err));
     if (!dry)
         remove_files(c, &files, counts);
     columns(c, 1, names, types);

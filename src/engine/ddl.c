@@ -101,7 +101,7 @@ static fz_status purge_collect(fz_session *s, const ib_table *t, purge_list *l, 
     for (uint32_t i = 0; i < md->n_snapshots; i++) {
         const ib_snapshot *snap = md->snapshots[i];
         ib_decoded *list;
-        TRY(ib_snapshot_manifests(cache, snap, s->lake->m, &list, err));
+        TRY(ib_snapshot_manifests(cache, md, snap, s->lake->m, &list, err));
         fz_status st = snap->manifest_list.n ? purge_add(l, snap->manifest_list, err) : FZ_OK;
         for (uint32_t k = 0; k < list->n && !st; k++) {
             ib_decoded *m;
@@ -151,18 +151,22 @@ static fz_status drop_table(statement *st, fz_error *err)
     }
     if (!r)
         r = c->ops->drop_table(c, id, err);
+    file_io *io = t ? file_io_ref(t->md->io) : NULL;
     ib_table_unref(t);
-    if (r)
+    if (r) {
+        file_io_unref(io);
         return r;
+    }
     lake_forget(s->lake, id);
     if (l.n)
         qsort(l.paths, l.n, sizeof *l.paths, path_cmp);
     uint32_t left = 0;
     for (uint32_t i = 0; i < l.n; i++)
         if (i == 0 || strcmp(l.paths[i], l.paths[i - 1]) != 0) {
-            fz_status rm = io_remove(l.paths[i], NULL);
+            fz_status rm = io_remove(io, l.paths[i], NULL);
             left += rm != FZ_OK && rm != FZ_NOT_FOUND;
         }
+    file_io_unref(io);
     if (left)
         session_notice(s, "the table is dropped, but %u of its files couldn't be removed", left);
     return FZ_OK;

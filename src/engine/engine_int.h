@@ -47,6 +47,7 @@ struct fz_lake {
     bool read_only;
     int64_t lock_timeout_ms;
     pthread_mutex_t lock;    /* guards what follows */
+    file_io *io;             /* how locations named in statements are reached, and tables unless they say more; NULL: this machine's files alone */
     ib_catalog *catalog;     /* NULL: the directory isn't a lake yet */
     ib_table *tables[LAKE_TABLES];
     uint32_t n_tables, next_table;

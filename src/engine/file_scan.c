@@ -139,7 +139,7 @@ static fz_status split_open(file_scan *s, fz_error *err)
 {
     const scan_file *sf = &s->o.files[s->file];
     if (is_avro(sf)) {
-        TRY(io_open(sf->path, s->o.m, &s->split_f, err));
+        TRY(io_open(s->o.io, sf->path, s->o.m, &s->split_f, err));
         TRY(avro_file_open(s->split_f, s->o.m, &s->split_av, err));
         TRY(avro_file_runs(s->split_av, s->split_f, &s->runs, &s->n_runs, err));
         int64_t rows = 0;
@@ -148,7 +148,7 @@ static fz_status split_open(file_scan *s, fz_error *err)
         s->run = 0;
         return check_rows(sf, rows, err);
     }
-    TRY(footer_cache_open(s->o.footers, sf->path, s->o.m, &s->split_f, &s->split_p, err));
+    TRY(footer_cache_open(s->o.footers, s->o.io, sf->path, s->o.m, &s->split_f, &s->split_p, err));
     TRY(check_rows(sf, pq_meta(s->split_p)->num_rows, err));
     s->rg = 0;
     return find_match(s, s->split_p, &s->split_mem, &s->split_how, err);
@@ -343,7 +343,7 @@ static fz_status open_avro(local *l, fz_error *err)
 {
     file_scan *s = l->s;
     const avro_match *how;
-    TRY(io_open(s->o.files[l->m.file].path, s->o.m, &l->f, err));
+    TRY(io_open(s->o.io, s->o.files[l->m.file].path, s->o.m, &l->f, err));
     l->av = avro_file_ref(l->m.av);
     TRY(ib_match_avro(s->o.mapping, l->av, &l->mem, &how, err));
     TRY(avro_plan_new(l->av, l->deletes && file_deletes_compares(l->deletes) ? s->nall : s->ncols, s->wanted, how, s->o.m, &l->plan, err));
@@ -355,10 +355,10 @@ static fz_status open_parquet(local *l, fz_error *err)
     file_scan *s = l->s;
     const scan_file *sf = &s->o.files[l->m.file];
     if (l->m.p) {
-        TRY(io_open(sf->path, s->o.m, &l->f, err));
+        TRY(io_open(s->o.io, sf->path, s->o.m, &l->f, err));
         l->p = pq_ref(l->m.p);
     } else {
-        TRY(footer_cache_open(s->o.footers, sf->path, s->o.m, &l->f, &l->p, err));
+        TRY(footer_cache_open(s->o.footers, s->o.io, sf->path, s->o.m, &l->f, &l->p, err));
         TRY(check_rows(sf, pq_meta(l->p)->num_rows, err));
     }
     return find_match(s, l->p, &l->mem, &l->how, err);

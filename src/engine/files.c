@@ -37,7 +37,7 @@ static bool by_extension(str s, source_format *out)
     return is_packed;
 }
 
-fz_status source_detect(const char *path, source_format *out, fz_error *err)
+fz_status source_detect(file_io *io, const char *path, source_format *out, fz_error *err)
 {
     str s = str_of(path);
     if (by_extension(s, out))
@@ -50,13 +50,13 @@ fz_status source_detect(const char *path, source_format *out, fz_error *err)
             return FZ_UNSUPPORTED;
         }
     const char *local = io_local_path(path);
-    struct stat sb;
-    if (s.n == 0 || strcmp(path, "-") == 0 || !local || stat(local, &sb) || !S_ISREG(sb.st_mode))
+    struct stat sb; /* a pipe isn't to be opened twice */
+    if (s.n == 0 || strcmp(path, "-") == 0 || (local && (stat(local, &sb) || !S_ISREG(sb.st_mode))))
         return FZ_OK; /* whoever opens it says what is wrong */
     io_file *f;
     char magic[4];
     bool orc = false;
-    if (io_open(path, NULL, &f, NULL) == FZ_OK) {
+    if (io_open(io, path, NULL, &f, NULL) == FZ_OK) {
         if (f->size >= 12 && io_read(f, 0, magic, 4, NULL) == FZ_OK) {
             if (memcmp(magic, "PAR1", 4) == 0)
                 *out = SOURCE_PARQUET;

@@ -6,12 +6,13 @@
 
 #include "engine/file_input.h"
 #include "format/csv/csv.h"
+#include "io/io.h"
 
 typedef enum source_format { SOURCE_AUTO, SOURCE_CSV, SOURCE_PARQUET, SOURCE_AVRO, SOURCE_JSON } source_format;
 
 /* By extension (.csv .tsv .txt .psv .json .ndjson .jsonl, also with .gz .zst; .parquet .pq; .avro), else by the first bytes; CSV where nothing
  * speaks against it. "-" (standard input) is CSV. */
-fz_status source_detect(const char *path, source_format *out, fz_error *err);
+fz_status source_detect(file_io *io, const char *path, source_format *out, fz_error *err);
 const char *source_format_name(source_format f);
 fz_status source_format_parse(const char *text, source_format *out, fz_error *err);
 

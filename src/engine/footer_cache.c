@@ -104,16 +104,16 @@ static void remember(footer_cache *c, uint64_t hash, const char *path, const io_
     c->next = (c->next + 1) % c->cap;
 }
 
-fz_status footer_cache_open(footer_cache *c, const char *path, mem *m, io_file **f, pq_file **p, fz_error *err)
+fz_status footer_cache_open(footer_cache *c, file_io *io, const char *path, mem *m, io_file **f, pq_file **p, fz_error *err)
 {
     *f = NULL;
     *p = NULL;
-    TRY(io_open(path, m, f, err));
+    TRY(io_open(io, path, m, f, err));
     fz_status st = FZ_OK;
     io_stat_info info = {0};
     uint64_t hash = hash_bytes(path, strlen(path));
     if (c) {
-        TRY_GOTO(io_stat(path, &info, err));
+        TRY_GOTO(io_stat(io, path, &info, err));
         pthread_mutex_lock(&c->lock);
         entry *e = find(c, hash, path);
         if (e && e->size == info.size && e->mtime_us == info.mtime_us && info.size == (*f)->size)

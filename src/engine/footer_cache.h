@@ -13,6 +13,6 @@ footer_cache *footer_cache_new(mem *m, uint32_t max_entries);
 void footer_cache_free(footer_cache *c);
 
 /* Opens a file with its footer, parsed or from the cache. The caller closes both (pq_close gives one reference back). c may be NULL. */
-fz_status footer_cache_open(footer_cache *c, const char *path, mem *m, io_file **f, pq_file **p, fz_error *err);
+fz_status footer_cache_open(footer_cache *c, file_io *io, const char *path, mem *m, io_file **f, pq_file **p, fz_error *err);
 
 #endif

@@ -87,7 +87,7 @@ static fz_status source_open(const table_source *base, const scan_request *r, sc
     TRY_GOTO(ib_mapping_of(t->table->md, &p->a, &p->mapping, err));
     TRY_GOTO(ib_deletes_new(p->plan, t->table->md, t->m, &p->deletes, err));
     file_scan_options o = {.n_files = p->plan->n, .files = files, .schema = &base->schema, .pred = pred, .md = t->table->md,
-                           .mapping = p->mapping, .deletes = p->deletes, .footers = t->lake->rt->footers, .m = t->m, .owned = p, .owned_free = scan_plan_free};
+                           .mapping = p->mapping, .deletes = p->deletes, .footers = t->lake->rt->footers, .io = t->table->md->io, .m = t->m, .owned = p, .owned_free = scan_plan_free};
     st = file_scan_open(&o, r, out, err);
     *filtered = true;
 out:

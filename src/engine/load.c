@@ -106,7 +106,7 @@ static fz_status detect_format(load *l, fz_error *err)
         return FZ_OK;
     for (uint32_t i = 0; i < l->n_files; i++) {
         source_format f;
-        TRY(source_detect(l->files[i], &f, err));
+        TRY(source_detect(l->st->s->lake->io, l->files[i], &f, err));
         if (i && f != l->format)
             return error_set(err, FZ_INVALID, "the files have different formats: load one format at a time");
         l->format = f;
@@ -348,9 +348,9 @@ static fz_status plan_files(load *l, const plan **out, fz_error *err)
     for (uint32_t i = 0; i < n; i++) {
         table_source *t;
         if (l->format == SOURCE_PARQUET)
-            TRY(parquet_table_new(str_of(l->files[i]), st->s->lake->rt->footers, m, &t, err));
+            TRY(parquet_table_new(str_of(l->files[i]), st->s->lake->io, st->s->lake->rt->footers, m, &t, err));
         else if (l->format == SOURCE_AVRO)
-            TRY(avro_table_new(str_of(l->files[i]), m, &t, err));
+            TRY(avro_table_new(str_of(l->files[i]), st->s->lake->io, m, &t, err));
         else
             TRY(file_input_table(st->inputs[i], m, &t, err));
         st->bound.tables[st->bound.n_tables++] = t; /* released with the bound plan */
@@ -525,7 +525,7 @@ static fz_status prepare(load *l, const char *const *files, size_t n_files, cons
     for (size_t i = 0; i < n_files; i++) {
         uint32_t n;
         const char **paths;
-        TRY(path_expand(str_of(files[i]), l->a, &n, &paths, err));
+        TRY(path_expand(str_of(files[i]), l->st->s->lake->io, l->a, &n, &paths, err));
         const char **all = ARENA_ARRAY(l->a, const char *, cap + n);
         if (!all)
             return error_nomem(err);

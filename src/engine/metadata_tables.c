@@ -162,7 +162,7 @@ static fz_status find_manifests(meta_scan *s, fz_error *err)
     strmap_init(&seen, &s->a);
     for (uint32_t i = 0; i < n; i++) {
         ib_decoded *d;
-        TRY(ib_snapshot_manifests(cache_of(t), t->def->all ? md->snapshots[i] : t->snapshot, t->m, &d, err));
+        TRY(ib_snapshot_manifests(cache_of(t), md, t->def->all ? md->snapshots[i] : t->snapshot, t->m, &d, err));
         TRY(hold(s, d, err));
         for (uint32_t k = 0; k < d->n; k++) {
             const ib_manifest_file *f = &d->files[k];
@@ -390,7 +390,7 @@ static fz_status open_deletes(meta_scan *s, meta_local *l, fz_error *err)
     }
     planned->file = f;
     *file = (scan_file){.path = path, .rows = f->record_count, .planned = planned};
-    file_scan_options o = {.n_files = 1, .files = file, .schema = &DELETE_SCHEMA, .footers = s->t->lake->rt->footers, .m = s->t->m};
+    file_scan_options o = {.n_files = 1, .files = file, .schema = &DELETE_SCHEMA, .footers = s->t->lake->rt->footers, .io = s->t->table->md->io, .m = s->t->m};
     scan_request r = {.ncols = 2, .cols = both, .limit = -1, .j = s->j};
     meta_partition_values(&s->t->shape, f, l->values);
     TRY(file_scan_open(&o, &r, &l->rows, err));
@@ -424,7 +424,7 @@ static fz_status unit_open(meta_scan *s, meta_local *l, fz_error *err)
     case U_LOG: l->n = md->n_metadata_log + 1; break;
     case U_PROPERTIES: l->n = md->properties.n; break;
     case U_MANIFESTS:
-        TRY(ib_snapshot_manifests(cache_of(t), t->def->all ? md->snapshots[l->unit] : t->snapshot, t->m, &l->decoded, err));
+        TRY(ib_snapshot_manifests(cache_of(t), md, t->def->all ? md->snapshots[l->unit] : t->snapshot, t->m, &l->decoded, err));
         l->n = l->decoded->n;
         break;
     case U_ENTRIES:

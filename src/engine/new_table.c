@@ -169,7 +169,9 @@ fz_status new_table_metadata(fz_session *s, ib_ident id, row_schema *cols, const
     str location = t->location;
     if (location.n == 0)
         TRY(c->ops->default_location(c, id, a, &location, err));
-    return ib_metadata_new(location, &schema, &spec, &order, &props, s->lake->m, out, err);
+    TRY(ib_metadata_new(location, &schema, &spec, &order, &props, s->lake->m, out, err));
+    (*out)->io = file_io_ref(c->io);
+    return FZ_OK;
 }
 
 /* ---- replacing ---- */

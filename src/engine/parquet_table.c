@@ -17,6 +17,7 @@ typedef struct parquet_table {
     arena a;
     mem *m;
     footer_cache *footers;
+    file_io *io;         /* the lake's, which outlives its statements */
     uint32_t n;
     scan_file *files;
     pq_file **kept;      /* whose memory names and types lie in */
@@ -31,7 +32,7 @@ bool path_is_pattern(str path)
     return false;
 }
 
-fz_status path_expand(str pattern, arena *a, uint32_t *n, const char ***out, fz_error *err)
+fz_status path_expand(str pattern, file_io *io, arena *a, uint32_t *n, const char ***out, fz_error *err)
 {
     char *p = arena_strndup(a, pattern.p, pattern.n);
     const char **paths;
@@ -39,7 +40,7 @@ fz_status path_expand(str pattern, arena *a, uint32_t *n, const char ***out, fz_
     if (!p)
         return error_nomem(err);
     io_stat_info info;
-    if (!path_is_pattern(pattern) || io_stat(p, &info, NULL) == FZ_OK) {
+    if (!path_is_pattern(pattern) || io_stat(io, p, &info, NULL) == FZ_OK) {
         paths = ARENA_ARRAY(a, const char *, 1);
         if (!paths)
             return error_nomem(err);
@@ -117,7 +118,7 @@ static fz_status table_open(const table_source *base, const scan_request *r, sca
         }
     }
     file_scan_options o = {.n_files = t->n, .files = t->files, .schema = &base->schema, .by_name = true, .pred = pred,
-                           .footers = t->footers, .m = t->m, .owned = l, .owned_free = lowered_free};
+                           .footers = t->footers, .io = t->io, .m = t->m, .owned = l, .owned_free = lowered_free};
     TRY_GOTO(file_scan_open(&o, r, out, err));
     *filtered = true;
 out:
@@ -245,7 +246,7 @@ static fz_status schema_add(parquet_table *t, const row_schema *s, bool first, c
     return FZ_OK;
 }
 
-fz_status parquet_table_new(str pattern, footer_cache *footers, mem *m, table_source **out, fz_error *err)
+fz_status parquet_table_new(str pattern, file_io *io, footer_cache *footers, mem *m, table_source **out, fz_error *err)
 {
     parquet_table *t = mem_zalloc(m, sizeof *t);
     if (!t)
@@ -254,10 +255,11 @@ fz_status parquet_table_new(str pattern, footer_cache *footers, mem *m, table_so
     atomic_init(&t->base.refs, 1);
     t->m = m;
     t->footers = footers;
+    t->io = io;
     arena_init(&t->a, m);
     fz_status st = FZ_OK;
     const char **paths = NULL;
-    TRY_GOTO(path_expand(pattern, &t->a, &t->n, &paths, err));
+    TRY_GOTO(path_expand(pattern, io, &t->a, &t->n, &paths, err));
     t->files = ARENA_ARRAY(&t->a, scan_file, t->n);
     t->kept = ARENA_ARRAY(&t->a, pq_file *, t->n);
     t->base.name = (str){arena_strndup(&t->a, pattern.p, pattern.n), pattern.n};
@@ -268,7 +270,7 @@ fz_status parquet_table_new(str pattern, footer_cache *footers, mem *m, table_so
     for (uint32_t i = 0; i < t->n; i++) {
         io_file *f;
         pq_file *p;
-        TRY_GOTO(footer_cache_open(footers, paths[i], m, &f, &p, err));
+        TRY_GOTO(footer_cache_open(footers, io, paths[i], m, &f, &p, err));
         io_close(f);
         t->files[i] = (scan_file){.path = paths[i], .rows = pq_meta(p)->num_rows};
         t->rows += pq_meta(p)->num_rows;

@@ -8,9 +8,9 @@
 #include "engine/footer_cache.h"
 #include "exec/source.h"
 
-fz_status parquet_table_new(str pattern, footer_cache *footers, mem *m, table_source **out, fz_error *err);
+fz_status parquet_table_new(str pattern, file_io *io, footer_cache *footers, mem *m, table_source **out, fz_error *err);
 /* Whether a path is a pattern, and the files it names, sorted; FZ_NOT_FOUND for none. */
 bool path_is_pattern(str path);
-fz_status path_expand(str pattern, arena *a, uint32_t *n, const char ***out, fz_error *err);
+fz_status path_expand(str pattern, file_io *io, arena *a, uint32_t *n, const char ***out, fz_error *err);
 
 #endif

@@ -38,6 +38,7 @@ static int64_t version_of(str name)
 typedef struct finding {
     arena *a;
     mem *m;
+    file_io *io;
     const char *dir;       /* …/metadata */
     int64_t hint;          /* -1: none */
     bool follow;           /* only v<n> count, and only from the hint on without a gap */
@@ -87,7 +88,7 @@ static fz_status read_hint(finding *f, const char **named, fz_error *err)
     f->hint = -1;
     if (!path)
         return error_nomem(err);
-    if (io_read_all(path, f->m, HINT_MAX, &text, NULL) != FZ_OK)
+    if (io_read_all(f->io, path, f->m, HINT_MAX, &text, NULL) != FZ_OK)
         return FZ_OK; /* most catalogs write none */
     str s = str_trim((str){(const char *)text->data, text->size});
     fz_status st = FZ_OK;
@@ -138,15 +139,15 @@ static int64_t newest_version(const finding *f)
 }
 
 /* The newest metadata of the table in a folder; *md NULL: it has none. */
-static fz_status newest_metadata(const char *folder, mem *m, arena *a, ib_metadata **md, const char **location, fz_error *err)
+static fz_status newest_metadata(const char *folder, file_io *io, mem *m, arena *a, ib_metadata **md, const char **location, fz_error *err)
 {
-    finding f = {.a = a, .m = m, .dir = join(a, folder, "metadata", "")};
+    finding f = {.a = a, .m = m, .io = io, .dir = join(a, folder, "metadata", "")};
     *md = NULL;
     if (!f.dir)
         return error_nomem(err);
     TRY(read_hint(&f, location, err));
     if (*location)
-        return ib_metadata_load(*location, m, md, err);
+        return ib_metadata_load(io, *location, m, md, err);
     TRY(list_candidates(&f, err));
     int64_t version = newest_version(&f);
     if (version < 0 && f.follow) { /* a hint that points nowhere */
@@ -160,7 +161,7 @@ static fz_status newest_metadata(const char *folder, mem *m, arena *a, ib_metada
         if (f.all[i].version != version)
             continue;
         const char *path = join(a, f.dir, f.all[i].name, "");
-        st = path ? ib_metadata_load(path, m, &x, err) : error_nomem(err);
+        st = path ? ib_metadata_load(io, path, m, &x, err) : error_nomem(err);
         if (st)
             break;
         if (!*md || x->last_updated_ms > (*md)->last_updated_ms) {
@@ -178,7 +179,7 @@ static fz_status newest_metadata(const char *folder, mem *m, arena *a, ib_metada
     return st;
 }
 
-fz_status path_table_load(str path, mem *m, arena *a, ib_table **out, int *kind, fz_error *err)
+fz_status path_table_load(str path, file_io *io, mem *m, arena *a, ib_table **out, int *kind, fz_error *err)
 {
     char *z = arena_strndup(a, path.p, path.n);
     io_stat_info info = {0};
@@ -188,14 +189,14 @@ fz_status path_table_load(str path, mem *m, arena *a, ib_table **out, int *kind,
     *kind = -1;
     if (!z)
         return error_nomem(err);
-    bool there = io_stat(z, &info, NULL) == FZ_OK;
+    bool there = io_stat(io, z, &info, NULL) == FZ_OK;
     char *dollar = there ? NULL : strrchr(z, '$');
     if (dollar && (*kind = metadata_table_find(str_of(dollar + 1))) >= 0) {
         *dollar = 0;
-        there = io_stat(z, &info, NULL) == FZ_OK;
+        there = io_stat(io, z, &info, NULL) == FZ_OK;
     }
     if (str_ends(str_of(z), STR(SUFFIX)) && !(there && info.is_dir)) {
-        TRY(ib_metadata_load(z, m, &md, err));
+        TRY(ib_metadata_load(io, z, m, &md, err));
     } else if (there && info.is_dir) {
         const char *local = io_local_path(z);
         size_t n = local ? strlen(local) : 0;
@@ -204,7 +205,7 @@ fz_status path_table_load(str path, mem *m, arena *a, ib_table **out, int *kind,
         char *folder = local ? arena_strndup(a, local, n) : NULL;
         if (!folder)
             return local ? error_nomem(err) : error_set(err, FZ_UNSUPPORTED, "\"%s\": only local folders can be tables", z);
-        TRY(newest_metadata(folder, m, a, &md, &location, err));
+        TRY(newest_metadata(folder, io, m, a, &md, &location, err));
         if (!md) {
             error_set(err, FZ_INVALID, "the folder isn't an Iceberg table: no metadata/*.metadata.json is in it");
             error_where(err, z);

@@ -9,6 +9,6 @@
 
 /* The table at `path`, one reference, its namespace empty and its name the path. NULL in *out: the path isn't a table's, but may be
  * that of a file. A folder that isn't a table's is FZ_INVALID. *kind: the metadata table that is meant, or -1. */
-fz_status path_table_load(str path, mem *m, arena *a, ib_table **out, int *kind, fz_error *err);
+fz_status path_table_load(str path, file_io *io, mem *m, arena *a, ib_table **out, int *kind, fz_error *err);
 
 #endif

@@ -64,15 +64,15 @@ static fz_status resolve_any(statement *st, str path, source_format format, cons
     if (!z)
         return error_nomem(err);
     if (format == SOURCE_AUTO)
-        TRY(source_detect(z, &format, err));
+        TRY(source_detect(st->s->lake->io, z, &format, err));
     if (format == SOURCE_PARQUET)
-        return parquet_table_new(path, st->s->lake->rt->footers, &st->s->lake->rt->rt->root, out, err);
+        return parquet_table_new(path, st->s->lake->io, st->s->lake->rt->footers, &st->s->lake->rt->rt->root, out, err);
     if (format == SOURCE_AVRO)
-        return avro_table_new(path, &st->s->lake->rt->rt->root, out, err);
+        return avro_table_new(path, st->s->lake->io, &st->s->lake->rt->rt->root, out, err);
     if (path_is_pattern(path)) {
         uint32_t n;
         const char **paths;
-        TRY(path_expand(path, a, &n, &paths, err));
+        TRY(path_expand(path, st->s->lake->io, a, &n, &paths, err));
         if (n > 1)
             return error_set(err, FZ_UNSUPPORTED, "a pattern that names several %s files isn't supported in a query; load takes several files",
                              format == SOURCE_JSON ? "JSON" : "CSV");
@@ -93,7 +93,7 @@ static fz_status resolve_file(sql_resolver *r, str path, const sql_travel *trave
     statement *st = (statement *)r;
     ib_table *t;
     int kind;
-    TRY(path_table_load(path, &st->s->lake->rt->rt->root, &st->a, &t, &kind, err));
+    TRY(path_table_load(path, st->s->lake->io, &st->s->lake->rt->rt->root, &st->a, &t, &kind, err));
     if (t) {
         TRY(statement_pin(st, (ib_ident){str_of(t->ns), str_of(t->name)}, &t, err));
         return kind >= 0 ? metadata_table_open(st->s, t, kind, travel, out, err) : iceberg_table_open(st->s, t, travel, out, err);

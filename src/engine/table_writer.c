@@ -98,7 +98,7 @@ static fz_status part_finish(table_writer *w, part *p, fz_error *err)
     if (!st) {
         st = add_file(w, p, &res, err);
         if (st)
-            io_remove(p->path, NULL);
+            io_remove(w->md->io, p->path, NULL);
     }
     arena_free(&tmp);
     return st;
@@ -118,7 +118,7 @@ static fz_status part_open(table_writer *w, part *p, fz_error *err)
     if (w->avro && n > suffix)
         memcpy(p->path + n - suffix, ".avro", sizeof ".avro");
     io_writer *out;
-    TRY(io_create(p->path, w->m, &out, err));
+    TRY(io_create(w->md->io, p->path, w->m, &out, err));
     if (w->avro) {
         const avro_kv schema = {w->kv[0].key, w->kv[0].value};
         return avro_data_open(out, w->rows, &w->avro_o, 1, &schema, w->m, &p->av, err);
@@ -609,7 +609,7 @@ void table_writer_close(table_writer *w)
         spill_close(w->bucket[i]);
     if (!w->committed)
         for (uint32_t i = 0; i < w->n_files; i++)
-            io_remove(w->files[i].file_path.p, NULL); /* ends in NUL: ib_data_file_from_parquet */
+            io_remove(w->md->io, w->files[i].file_path.p, NULL); /* ends in NUL: ib_data_file_from_parquet */
     mem *m = w->m;
     mem_free(m, w->files, sizeof *w->files * w->cap_files);
     mem_free(m, w->parts, sizeof(part) * WRITER_FANOUT);

@@ -74,6 +74,7 @@ typedef struct ib_catalog_ops {
 struct ib_catalog {
     const ib_catalog_ops *ops;
     mem *m;
+    file_io *io;            /* how the files of tables are reached that say nothing else; referenced; NULL: this machine's alone */
 };
 
 #endif

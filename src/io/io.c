@@ -7,6 +7,7 @@
 #include "io/local.h"
 
 #include <pthread.h>
+#include <strings.h>
 
 /* The scheme of "scheme://rest" or "file:/rest"; empty: a plain path. */
 static str scheme_of(const char *location)
@@ -38,12 +39,96 @@ const char *io_local_path(const char *location)
     return rest;
 }
 
-static fz_status fs_find(const char *location, const io_fs **fs, fz_error *err)
+struct file_io {
+    _Atomic int refs;
+    mem *m;
+    file_io *parent;
+    uint32_t n;
+    struct file_io_route {
+        char *prefix;
+        size_t len;
+        io_fs *fs;
+    } *routes;
+};
+
+file_io *file_io_new(mem *m, file_io *parent)
+{
+    file_io *io = mem_zalloc(m, sizeof *io);
+    if (!io)
+        return NULL;
+    atomic_init(&io->refs, 1);
+    io->m = m;
+    io->parent = file_io_ref(parent);
+    return io;
+}
+
+file_io *file_io_ref(file_io *io)
+{
+    if (io)
+        atomic_fetch_add_explicit(&io->refs, 1, memory_order_relaxed);
+    return io;
+}
+
+static void fs_close(io_fs *fs)
+{
+    if (fs->close)
+        fs->close(fs);
+}
+
+void file_io_unref(file_io *io)
+{
+    while (io && atomic_fetch_sub_explicit(&io->refs, 1, memory_order_acq_rel) == 1) {
+        file_io *parent = io->parent;
+        for (uint32_t i = 0; i < io->n; i++) {
+            fs_close(io->routes[i].fs);
+            mem_free(io->m, io->routes[i].prefix, io->routes[i].len + 1);
+        }
+        mem_free(io->m, io->routes, io->n * sizeof *io->routes);
+        mem_free(io->m, io, sizeof *io);
+        io = parent;
+    }
+}
+
+fz_status file_io_add(file_io *io, const char *prefix, io_fs *fs, fz_error *err)
+{
+    size_t len = strlen(prefix);
+    char *copy = mem_alloc(io->m, len + 1);
+    struct file_io_route *routes = copy ? mem_resize(io->m, io->routes, io->n * sizeof *routes, (io->n + 1) * sizeof *routes) : NULL;
+    if (!routes) {
+        mem_free(io->m, copy, len + 1);
+        fs_close(fs);
+        return error_nomem(err);
+    }
+    memcpy(copy, prefix, len + 1);
+    routes[io->n] = (struct file_io_route){copy, len, fs};
+    io->routes = routes;
+    io->n++;
+    return FZ_OK;
+}
+
+/* Schemes are compared without regard to case, what follows them exactly. */
+static bool has_prefix(const char *location, const struct file_io_route *r)
+{
+    size_t scheme = scheme_of(r->prefix).n;
+    return strncasecmp(location, r->prefix, scheme) == 0 && strncmp(location + scheme, r->prefix + scheme, r->len - scheme) == 0;
+}
+
+fz_status file_io_find(const file_io *io, const char *location, const io_fs **out, fz_error *err)
 {
     if (!location || !location[0])
         return error_set(err, FZ_INVALID, "an empty file name");
+    for (; io; io = io->parent) {
+        const struct file_io_route *best = NULL;
+        for (uint32_t i = 0; i < io->n; i++)
+            if ((!best || io->routes[i].len > best->len) && has_prefix(location, &io->routes[i]))
+                best = &io->routes[i];
+        if (best) {
+            *out = best->fs;
+            return FZ_OK;
+        }
+    }
     if (io_local_path(location)) {
-        *fs = &local_fs;
+        *out = &local_fs;
         return FZ_OK;
     }
     str scheme = scheme_of(location);
@@ -57,11 +142,11 @@ static fz_status fs_find(const char *location, const io_fs **fs, fz_error *err)
 
 /* ---- reading ---- */
 
-fz_status io_open(const char *location, mem *m, io_file **out, fz_error *err)
+fz_status io_open(const file_io *io, const char *location, mem *m, io_file **out, fz_error *err)
 {
     const io_fs *fs;
     *out = NULL;
-    TRY(fs_find(location, &fs, err));
+    TRY(file_io_find(io, location, &fs, err));
     return fs->open(fs, location, m, out, err);
 }
 
@@ -74,6 +159,12 @@ void io_close(io_file *f)
 void io_submit(io_file *f, io_req *reqs, size_t n)
 {
     f->ops->submit(f, reqs, n);
+}
+
+void io_will_read(io_file *f, const io_range *ranges, size_t n)
+{
+    if (f->ops->will_read)
+        f->ops->will_read(f, ranges, n);
 }
 
 /* What a blocking read waits for; lives on its stack. */
@@ -110,13 +201,13 @@ fz_status io_read(io_file *f, uint64_t offset, void *dst, size_t len, fz_error *
     return r.status;
 }
 
-fz_status io_read_all(const char *location, mem *m, size_t max_bytes, buf **out, fz_error *err)
+fz_status io_read_all(const file_io *io, const char *location, mem *m, size_t max_bytes, buf **out, fz_error *err)
 {
     fz_status st = FZ_OK;
     io_file *f = NULL;
     buf *b = NULL;
     *out = NULL;
-    TRY_GOTO(io_open(location, m, &f, err));
+    TRY_GOTO(io_open(io, location, m, &f, err));
     if (f->size > max_bytes) {
         st = error_set(err, FZ_LIMIT, "the file has %llu bytes; at most %zu are read",
                        (unsigned long long)f->size, max_bytes);
@@ -139,11 +230,11 @@ out:
 
 /* ---- writing ---- */
 
-fz_status io_create(const char *location, mem *m, io_writer **out, fz_error *err)
+fz_status io_create(const file_io *io, const char *location, mem *m, io_writer **out, fz_error *err)
 {
     const io_fs *fs;
     *out = NULL;
-    TRY(fs_find(location, &fs, err));
+    TRY(file_io_find(io, location, &fs, err));
     return fs->create(fs, location, m, out, err);
 }
 
@@ -163,10 +254,10 @@ void io_writer_abort(io_writer *w)
         w->ops->abort(w);
 }
 
-fz_status io_write_all(const char *location, mem *m, const void *p, size_t n, fz_error *err)
+fz_status io_write_all(const file_io *io, const char *location, mem *m, const void *p, size_t n, fz_error *err)
 {
     io_writer *w;
-    TRY(io_create(location, m, &w, err));
+    TRY(io_create(io, location, m, &w, err));
     fz_status st = io_write(w, p, n, err);
     if (st != FZ_OK) {
         io_writer_abort(w);
@@ -177,25 +268,25 @@ fz_status io_write_all(const char *location, mem *m, const void *p, size_t n, fz
 
 /* ---- names ---- */
 
-fz_status io_stat(const char *location, io_stat_info *out, fz_error *err)
+fz_status io_stat(const file_io *io, const char *location, io_stat_info *out, fz_error *err)
 {
     const io_fs *fs;
-    TRY(fs_find(location, &fs, err));
+    TRY(file_io_find(io, location, &fs, err));
     return fs->stat(fs, location, out, err);
 }
 
-fz_status io_remove(const char *location, fz_error *err)
+fz_status io_remove(const file_io *io, const char *location, fz_error *err)
 {
     const io_fs *fs;
-    TRY(fs_find(location, &fs, err));
+    TRY(file_io_find(io, location, &fs, err));
     return fs->remove(fs, location, err);
 }
 
-fz_status io_list(const char *location,
+fz_status io_list(const file_io *io, const char *location,
                   fz_status (*fn)(void *ctx, const char *path, const io_stat_info *info, fz_error *err),
                   void *ctx, fz_error *err)
 {
     const io_fs *fs;
-    TRY(fs_find(location, &fs, err));
+    TRY(file_io_find(io, location, &fs, err));
     return fs->list(fs, location, fn, ctx, err);
 }

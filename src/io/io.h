@@ -1,8 +1,10 @@
 /*
- * io.h: files, wherever they are. One vtable per scheme: local now, HTTP, S3 and the cache later.
+ * io.h: files, wherever they are.
  *
- * Paths. A location is "file:///abs/path", "file:/abs/path" or a plain path; nothing is ever
- * percent-decoded. An unknown scheme is FZ_UNSUPPORTED, by name.
+ * A location is "file:///abs/path", "file:/abs/path", a plain path, or "scheme://…" of a file system that was added;
+ * nothing is ever percent-decoded. A file_io says which file system a location belongs to, and so with which credentials
+ * it is reached: a lake has one, and a table whose catalog vends credentials has one of its own above it. NULL is the
+ * files of this machine alone. A location that no file system takes is FZ_UNSUPPORTED, by its scheme.
  *
  * Reading is submit and complete: io_submit() takes ranges; done(req) is called once for
  * each, from any thread, possibly before io_submit returns (local files complete at once).
@@ -34,12 +36,15 @@ typedef struct io_req {
     fz_error error;
 } io_req;
 
+typedef struct io_range { uint64_t offset, len; } io_range;
+
 typedef struct io_stat_info {
     uint64_t size;
     int64_t mtime_us;
     bool is_dir;
 } io_stat_info;
 
+/* A file system; others embed it as their first member. Thread-safe. Lists and stats of a store without folders treat '/' as their end. */
 typedef struct io_fs {
     const char *scheme;
     fz_status (*open)(const struct io_fs *fs, const char *path, mem *m, io_file **out, fz_error *err);
@@ -50,12 +55,27 @@ typedef struct io_fs {
     fz_status (*list)(const struct io_fs *fs, const char *path,
                       fz_status (*fn)(void *ctx, const char *path, const io_stat_info *info, fz_error *err),
                       void *ctx, fz_error *err);
+    void (*close)(struct io_fs *fs);  /* frees it; NULL: nothing to free */
 } io_fs;
+
+/* ---- which file system ---- */
+
+typedef struct file_io file_io;
+/* parent (may be NULL) is asked where no prefix of this one matches, in the end the files of this machine; it is referenced. */
+file_io *file_io_new(mem *m, file_io *parent); /* NULL: no memory */
+/* Locations that begin with prefix ("s3://", "s3://bucket/warehouse/") belong to fs; the longest prefix counts. Takes fs
+ * over, also on failure. Before the file_io is used by anybody else. */
+fz_status file_io_add(file_io *io, const char *prefix, io_fs *fs, fz_error *err);
+file_io *file_io_ref(file_io *io);  /* NULL allowed */
+void file_io_unref(file_io *io);    /* NULL allowed */
+/* The file system of a location; FZ_UNSUPPORTED. Lives as long as io. */
+fz_status file_io_find(const file_io *io, const char *location, const io_fs **out, fz_error *err);
 
 struct io_file {
     const struct io_file_ops {
         void (*submit)(io_file *f, io_req *reqs, size_t n);
         void (*close)(io_file *f);
+        void (*will_read)(io_file *f, const io_range *ranges, size_t n); /* NULL: of no use here */
     } *ops;
     char *path;     /* as it was given, for messages */
     uint64_t size;
@@ -73,27 +93,31 @@ struct io_writer {
     mem *m;
 };
 
-fz_status io_open(const char *location, mem *m, io_file **out, fz_error *err);
+fz_status io_open(const file_io *io, const char *location, mem *m, io_file **out, fz_error *err);
 void io_close(io_file *f); /* NULL allowed */
 void io_submit(io_file *f, io_req *reqs, size_t n);
+/* Says that these ranges will be read, once each and about in this order: a remote file starts to fetch them, coalesced and
+ * in parallel, and reads that lie in them wait for it instead of asking again. A hint: it may be cut or ignored for
+ * want of memory. */
+void io_will_read(io_file *f, const io_range *ranges, size_t n);
 /* Exactly len bytes at offset, or an error that names file and offset (FZ_DATA when the file
  * is shorter than that). Blocks. */
 fz_status io_read(io_file *f, uint64_t offset, void *dst, size_t len, fz_error *err);
 /* The whole file; FZ_LIMIT if it is larger than max_bytes. */
-fz_status io_read_all(const char *location, mem *m, size_t max_bytes, buf **out, fz_error *err);
+fz_status io_read_all(const file_io *io, const char *location, mem *m, size_t max_bytes, buf **out, fz_error *err);
 
 /* Creates missing parent directories. FZ_EXISTS if the file is there. */
-fz_status io_create(const char *location, mem *m, io_writer **out, fz_error *err);
+fz_status io_create(const file_io *io, const char *location, mem *m, io_writer **out, fz_error *err);
 fz_status io_write(io_writer *w, const void *p, size_t n, fz_error *err);
 /* Durable after FZ_OK. Frees w on success and on failure (after a failure the file is removed). */
 fz_status io_writer_finish(io_writer *w, fz_error *err);
 void io_writer_abort(io_writer *w); /* removes the file, frees w; NULL allowed */
 /* Writes a whole small file durably; exclusive like io_create. */
-fz_status io_write_all(const char *location, mem *m, const void *p, size_t n, fz_error *err);
+fz_status io_write_all(const file_io *io, const char *location, mem *m, const void *p, size_t n, fz_error *err);
 
-fz_status io_stat(const char *location, io_stat_info *out, fz_error *err);
-fz_status io_remove(const char *location, fz_error *err); /* FZ_NOT_FOUND if it isn't there */
-fz_status io_list(const char *location,
+fz_status io_stat(const file_io *io, const char *location, io_stat_info *out, fz_error *err);
+fz_status io_remove(const file_io *io, const char *location, fz_error *err); /* FZ_NOT_FOUND if it isn't there */
+fz_status io_list(const file_io *io, const char *location,
                   fz_status (*fn)(void *ctx, const char *path, const io_stat_info *info, fz_error *err),
                   void *ctx, fz_error *err);
 /* "file:///a/b" and "file:/a/b" to "/a/b"; a plain path as it is; NULL for other schemes. */

@@ -111,7 +111,7 @@ static void local_close(io_file *base)
     mem_free(f->base.m, f, sizeof *f);
 }
 
-static const struct io_file_ops local_file_ops = {local_submit, local_close};
+static const struct io_file_ops local_file_ops = {.submit = local_submit, .close = local_close};
 
 /* Looks before it opens: opening a pipe would disturb who writes to it. */
 static fz_status regular_open(const char *location, int *fd, struct stat *sb, fz_error *err)
@@ -514,4 +514,4 @@ static fz_status local_list(const io_fs *fs, const char *location,
     return st;
 }
 
-const io_fs local_fs = {"file", local_open, local_create, local_stat, local_remove, local_list};
+const io_fs local_fs = {.scheme = "file", .open = local_open, .create = local_create, .stat = local_stat, .remove = local_remove, .list = local_list};

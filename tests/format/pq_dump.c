@@ -115,7 +115,7 @@ int main(int argc, char **argv)
     io_file *f = NULL;
     pq_file *p = NULL;
     fz_error err = {0};
-    fz_status st = io_open(argv[at], NULL, &f, &err);
+    fz_status st = io_open(NULL, argv[at], NULL, &f, &err);
     if (st == FZ_OK)
         st = pq_open(f, NULL, &p, &err);
     for (uint32_t i = 0; st == FZ_OK && i < pq_schema(p)->n; i++) {

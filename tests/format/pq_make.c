@@ -213,7 +213,7 @@ static fz_status run(const settings *s, const char *path, job *j, mem *m, fz_err
     pq_writer *w;
     pq_write_result res;
     arena a;
-    TRY(io_create(path, m, &io, err));
+    TRY(io_create(NULL, path, m, &io, err));
     TRY(pq_writer_open(io, &schema, &s->o, &kv, 1, j, m, &w, err));
     fz_status st = append_all(s, w, m, err);
     if (st != FZ_OK) {

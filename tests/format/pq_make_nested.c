@@ -298,7 +298,7 @@ static fz_status run(settings *s, const char *path, job *j, mem *m, fz_error *er
     pq_writer *w = NULL;
     pq_write_result res;
     fz_status st = FZ_OK;
-    TRY_GOTO(io_create(path, m, &io, err));
+    TRY_GOTO(io_create(NULL, path, m, &io, err));
     TRY_GOTO(pq_writer_open(io, &schema, &s->o, NULL, 0, j, m, &w, err));
     st = append_all(s, w, types, m, err);
     if (st != FZ_OK)

@@ -349,14 +349,14 @@ static void round_trip(void **state)
             avro_data *d;
             int64_t rows;
             unlink(path);
-            assert_int_equal(io_create(path, NULL, &w, NULL), FZ_OK);
+            assert_int_equal(io_create(NULL, path, NULL, &w, NULL), FZ_OK);
             const avro_data_options o = {.codec = codecs[c], .block_bytes = 10000};
             assert_int_equal(avro_data_open(w, &schema, &o, 0, NULL, NULL, &d, NULL), FZ_OK);
             assert_int_equal(avro_data_append(d, &b, NULL), FZ_OK);
             assert_int_equal(avro_data_finish(d, &sizes[k], &rows, NULL), FZ_OK);
             assert_int_equal(rows, N);
             buf *data;
-            assert_int_equal(io_read_all(path, NULL, 1 << 24, &data, NULL), FZ_OK);
+            assert_int_equal(io_read_all(NULL, path, NULL, 1 << 24, &data, NULL), FZ_OK);
             for (size_t i = 0; i < data->size; i++)
                 sums[k] = sums[k] * 31 + data->data[i];
             if (k == 0) {

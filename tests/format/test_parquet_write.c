@@ -54,7 +54,7 @@ static pq_writer *writer(const column_def *defs, uint32_t n, const pq_write_opti
     row_schema s = {n, (column_def *)defs};
     io_writer *io;
     pq_writer *w;
-    assert_int_equal(io_create(path, m, &io, NULL), FZ_OK);
+    assert_int_equal(io_create(NULL, path, m, &io, NULL), FZ_OK);
     assert_int_equal(pq_writer_open(io, &s, o ? o : &d, NULL, 0, j, m, &w, NULL), FZ_OK);
     return w;
 }
@@ -83,7 +83,7 @@ static opened open_file(void)
 {
     opened o;
     fz_error err = {0};
-    assert_int_equal(io_open(path, NULL, &o.f, NULL), FZ_OK);
+    assert_int_equal(io_open(NULL, path, NULL, &o.f, NULL), FZ_OK);
     if (pq_open(o.f, NULL, &o.p, &err) != FZ_OK)
         fail_msg("%s", err.message);
     return o;
@@ -624,16 +624,16 @@ static void nested_refusals(void **s)
     }
     column_def deep = {.name = STR("deep"), .t = {.id = T_STRUCT, .children = &level[69].f}};
     row_schema schema = {1, &deep};
-    assert_int_equal(io_create(path, NULL, &io, NULL), FZ_OK);
+    assert_int_equal(io_create(NULL, path, NULL, &io, NULL), FZ_OK);
     assert_int_equal(pq_writer_open(io, &schema, &o, NULL, 0, NULL, NULL, &w, &err), FZ_LIMIT);
     deep.t.children = &level[60].f;
-    assert_int_equal(io_create(path, NULL, &io, NULL), FZ_OK);
+    assert_int_equal(io_create(NULL, path, NULL, &io, NULL), FZ_OK);
     assert_int_equal(pq_writer_open(io, &schema, &o, NULL, 0, NULL, NULL, &w, &err), FZ_OK);
     pq_writer_abort(w);
     /* a struct without fields has no leaf */
     type_fields none = {.n = 0};
     deep.t.children = &none;
-    assert_int_equal(io_create(path, NULL, &io, NULL), FZ_OK);
+    assert_int_equal(io_create(NULL, path, NULL, &io, NULL), FZ_OK);
     assert_int_equal(pq_writer_open(io, &schema, &o, NULL, 0, NULL, NULL, &w, &err), FZ_UNSUPPORTED);
     assert_non_null(strstr(err.message, "\"deep\""));
     /* a null where the member of a struct that is there is required */
@@ -698,17 +698,17 @@ static void refusals(void **s)
     row_schema nested = {1, &bad}, none = {0, NULL}, fine = {1, &good};
     pq_writer *w;
     io_writer *io;
-    assert_int_equal(io_create(path, NULL, &io, NULL), FZ_OK);
+    assert_int_equal(io_create(NULL, path, NULL, &io, NULL), FZ_OK);
     assert_int_equal(pq_writer_open(io, &nested, &o, NULL, 0, NULL, NULL, &w, &err), FZ_UNSUPPORTED);
     assert_non_null(strstr(err.message, "\"x\""));
-    assert_int_equal(io_create(path, NULL, &io, NULL), FZ_OK); /* the file is gone */
+    assert_int_equal(io_create(NULL, path, NULL, &io, NULL), FZ_OK); /* the file is gone */
     assert_int_equal(pq_writer_open(io, &none, &o, NULL, 0, NULL, NULL, &w, &err), FZ_INVALID);
     o.codec = PQ_LZO;
-    assert_int_equal(io_create(path, NULL, &io, NULL), FZ_OK);
+    assert_int_equal(io_create(NULL, path, NULL, &io, NULL), FZ_OK);
     assert_int_equal(pq_writer_open(io, &fine, &o, NULL, 0, NULL, NULL, &w, &err), FZ_UNSUPPORTED);
     pq_write_options_default(&o);
     o.page_rows = 0;
-    assert_int_equal(io_create(path, NULL, &io, NULL), FZ_OK);
+    assert_int_equal(io_create(NULL, path, NULL, &io, NULL), FZ_OK);
     assert_int_equal(pq_writer_open(io, &fine, &o, NULL, 0, NULL, NULL, &w, &err), FZ_INVALID);
     assert_int_not_equal(access(path, F_OK), 0);
 }

@@ -58,13 +58,13 @@ static int start(void **state)
 
 static fz_status remove_one(void *ctx, const char *path, const io_stat_info *info, fz_error *e)
 {
-    return io_remove(path, e);
+    return io_remove(NULL, path, e);
 }
 
 static int finish(void **state)
 {
     (void)state;
-    OK(io_list(root, remove_one, NULL, err));
+    OK(io_list(NULL, root, remove_one, NULL, err));
     rmdir(root);
     arena_free(&mem_);
     return 0;
@@ -140,12 +140,12 @@ static ib_scan *plan(const ib_metadata *md, const ib_pred *pred, int n, const ib
                 continue;
             str path = text("%s/m%d%d.avro", root, deletes, spec);
             unlink(path.p);
-            OK(ib_manifest_write(path.p, NULL, ib_current_schema(md), ib_spec_by_id(md, spec), deletes ? IB_POSITION_DELETES : IB_DATA, 7, k, some,
+            OK(ib_manifest_write(NULL, path.p, NULL, ib_current_schema(md), ib_spec_by_id(md, spec), deletes ? IB_POSITION_DELETES : IB_DATA, 7, k, some,
                                  &mem_, &files[n_files++], err));
         }
     str list = text("%s/list.avro", root);
     unlink(list.p);
-    OK(ib_manifest_list_write(list.p, NULL, 7, -1, 9, n_files, files, err));
+    OK(ib_manifest_list_write(NULL, list.p, NULL, 7, -1, 9, n_files, files, err));
     ib_scan *s;
     OK(ib_plan(md, ib_current_snapshot(md), pred, NULL, NULL, NULL, &s, err));
     return s;
@@ -234,7 +234,7 @@ static void write_parquet(const char *name, const row_schema *schema, batch *b)
     pq_write_result res;
     unlink(path.p);
     pq_write_options_default(&o);
-    OK(io_create(path.p, NULL, &w, err));
+    OK(io_create(NULL, path.p, NULL, &w, err));
     OK(pq_writer_open(w, schema, &o, NULL, 0, NULL, NULL, &pw, err));
     OK(pq_writer_append(pw, b, err));
     OK(pq_writer_finish(pw, &mem_, &res, err));
@@ -479,7 +479,7 @@ static void mapped(void **state)
     io_file *f;
     pq_file *p;
     const pq_match *how;
-    OK(io_open(text("%s/noids", root).p, NULL, &f, err));
+    OK(io_open(NULL, text("%s/noids", root).p, NULL, &f, err));
     OK(pq_open(f, NULL, &p, err));
     OK(ib_match_parquet(m, p, &mem_, &how, err));
     assert_non_null(how);

@@ -138,7 +138,7 @@ static void round_trip(void **state)
     ib_manifest_entry *out;
     uint32_t n;
     char *m = at("m.avro"), *l = at("l.avro");
-    OK(ib_manifest_write(m, NULL, ib_current_schema(md), ib_spec_by_id(md, 0), IB_DATA, 77, 3, in, &mem_, &mf, err));
+    OK(ib_manifest_write(NULL, m, NULL, ib_current_schema(md), ib_spec_by_id(md, 0), IB_DATA, 77, 3, in, &mem_, &mf, err));
     assert_int_equal(mf.added_files + 10 * mf.existing_files + 100 * mf.deleted_files, 111);
     assert_int_equal(mf.added_rows, 3);
     assert_int_equal(mf.sequence_number, -1);
@@ -146,8 +146,8 @@ static void round_trip(void **state)
     lists[0] = mf;
     lists[1] = (ib_manifest_file){.path = STR("file:///other.avro"), .length = 9, .content = IB_POSITION_DELETES,
                                   .sequence_number = 2, .min_sequence_number = 1, .added_snapshot_id = 3};
-    OK(ib_manifest_list_write(l, NULL, 77, -1, 9, 2, lists, err));
-    OK(ib_manifest_list_read(l, NULL, &mem_, &n, &files, err));
+    OK(ib_manifest_list_write(NULL, l, NULL, 77, -1, 9, 2, lists, err));
+    OK(ib_manifest_list_read(NULL, l, NULL, &mem_, &n, &files, err));
     assert_int_equal(n, 2);
     assert_int_equal(files[0].sequence_number, 9);
     assert_int_equal(files[0].min_sequence_number, 5);
@@ -200,9 +200,9 @@ static void round_trip(void **state)
     wrong.key_metadata = STR("k");
     assert_int_equal(ib_manifest_read(&wrong, md, false, NULL, &mem_, &n, &out, NULL), FZ_UNSUPPORTED);
     fz_error e = {0};
-    assert_int_equal(ib_manifest_list_read(m, NULL, &mem_, &n, &files, &e), FZ_DATA); /* a manifest isn't a list */
+    assert_int_equal(ib_manifest_list_read(NULL, m, NULL, &mem_, &n, &files, &e), FZ_DATA); /* a manifest isn't a list */
     assert_string_equal(e.where, m);
-    assert_int_equal(ib_manifest_list_write(m, NULL, 77, -1, 9, 2, lists, NULL), FZ_EXISTS);
+    assert_int_equal(ib_manifest_list_write(NULL, m, NULL, 77, -1, 9, 2, lists, NULL), FZ_EXISTS);
     ib_metadata_unref(md);
 }
 
@@ -348,15 +348,15 @@ static void cache(void **state)
     for (int i = 0; i < 2000; i++) {
         snprintf(name, sizeof name, "list%d", i);
         ib_manifest_list_put(c, str_of(name), 1, &mf);
-        OK(ib_manifest_list_get(c, STR("list0"), NULL, &d, err)); /* used all the time: stays; the file doesn't exist */
+        OK(ib_manifest_list_get(c, NULL, STR("list0"), NULL, &d, err)); /* used all the time: stays; the file doesn't exist */
         if (!first)
             first = ib_decoded_ref(d);
         assert_ptr_equal(d, first);
         ib_decoded_unref(d);
     }
-    assert_int_equal(ib_manifest_list_get(c, STR("/nowhere/list1"), NULL, &d, NULL), FZ_NOT_FOUND);
-    assert_int_equal(ib_manifest_list_get(c, STR("list1"), NULL, &d, NULL), FZ_NOT_FOUND); /* long gone */
-    OK(ib_manifest_list_get(c, STR("list1999"), NULL, &d, err));
+    assert_int_equal(ib_manifest_list_get(c, NULL, STR("/nowhere/list1"), NULL, &d, NULL), FZ_NOT_FOUND);
+    assert_int_equal(ib_manifest_list_get(c, NULL, STR("list1"), NULL, &d, NULL), FZ_NOT_FOUND); /* long gone */
+    OK(ib_manifest_list_get(c, NULL, STR("list1999"), NULL, &d, err));
     ib_manifest_cache_free(c);
     assert_true(str_eqz(d->files[0].path, "file:///m")); /* outlives the cache */
     ib_decoded_unref(d);
@@ -375,13 +375,13 @@ static int set_up(void **state)
 static fz_status remove_it(void *ctx, const char *path, const io_stat_info *info, fz_error *err)
 {
     (void)ctx, (void)info;
-    return io_remove(path, err);
+    return io_remove(NULL, path, err);
 }
 
 static int tear_down(void **state)
 {
     (void)state;
-    io_list(folder, remove_it, NULL, NULL);
+    io_list(NULL, folder, remove_it, NULL, NULL);
     rmdir(folder);
     arena_free(&mem_);
     return 0;
@@ -404,7 +404,7 @@ static void unpacked(const char *path, uint32_t per, avro_writer *w)
 {
     buf *b;
     avro_reader r;
-    OK(io_read_all(path, NULL, 1 << 20, &b, err));
+    OK(io_read_all(NULL, path, NULL, 1 << 20, &b, err));
     OK(avro_reader_open(&r, b->data, b->size, path, NULL, err));
     str schema = avro_reader_meta(&r, "avro.schema");
     OK(avro_writer_open(w, schema, 0, NULL, CODEC_NONE, NULL, err));
@@ -462,7 +462,7 @@ static void indexed(void **state)
     }
     ib_manifest_file mf;
     char *m = at("indexed.avro");
-    OK(ib_manifest_write(m, NULL, ib_current_schema(md), ib_spec_by_id(md, 0), IB_DATA, 77, N, in, &mem_, &mf, err));
+    OK(ib_manifest_write(NULL, m, NULL, ib_current_schema(md), ib_spec_by_id(md, 0), IB_DATA, 77, N, in, &mem_, &mf, err));
     mf.length = 0;
     uint32_t n;
     OK(ib_manifest_read(&mf, md, true, NULL, &mem_, &n, &all, err));

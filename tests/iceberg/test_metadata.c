@@ -208,11 +208,11 @@ static void test_java_files(void **state)
         char path[500];
         io_stat_info info;
         snprintf(path, sizeof path, "%s/iceberg-java/metadata/%s.json", dir ? dir : "../shared/data", t[i].name);
-        if (io_stat(path, &info, NULL) != FZ_OK)
+        if (io_stat(NULL, path, &info, NULL) != FZ_OK)
             skip();
         ib_metadata *md;
         fz_error e = {0};
-        fz_status st = ib_metadata_load(path, &m, &md, &e);
+        fz_status st = ib_metadata_load(NULL, path, &m, &md, &e);
         if (st != t[i].want || !strstr(e.message, t[i].says))
             fail_msg("%s: %d \"%s\"", t[i].name, st, e.message);
         if (st != FZ_OK)

@@ -115,7 +115,7 @@ static int avro_files(const ib_table *t)
 {
     int n = 0;
     char *location = arena_strndup(&mem_, t->md->location.p, t->md->location.n);
-    io_list(location, count_file, &n, NULL);
+    io_list(NULL, location, count_file, &n, NULL);
     return n;
 }
 
@@ -204,11 +204,11 @@ static void warm(void **state)
         t = append(c, t, "f", cache);
     char *list = arena_strndup(&mem_, ib_current_snapshot(t->md)->manifest_list.p, ib_current_snapshot(t->md)->manifest_list.n);
     ib_decoded *d;
-    OK(ib_manifest_list_get(cache, str_of(list), NULL, &d, err));
+    OK(ib_manifest_list_get(cache, NULL, str_of(list), NULL, &d, err));
     assert_int_equal(d->n, 5);
     for (uint32_t i = 0; i < d->n; i++)
-        OK(io_remove(arena_strndup(&mem_, d->files[i].path.p, d->files[i].path.n), err));
-    OK(io_remove(list, err));
+        OK(io_remove(NULL, arena_strndup(&mem_, d->files[i].path.p, d->files[i].path.n), err));
+    OK(io_remove(NULL, list, err));
     ib_decoded_unref(d);
     check_rows(t, cache, 5);
     t = append(c, t, "f", cache); /* nor does an append read */
@@ -242,7 +242,7 @@ static void rolling(void **state)
     }
     OK(write_some(c, IB_APPEND, t, 3000, f, NULL, &next, err));
     ib_decoded *d;
-    OK(ib_manifest_list_get(NULL, ib_current_snapshot(next->md)->manifest_list, NULL, &d, err));
+    OK(ib_manifest_list_get(NULL, NULL, ib_current_snapshot(next->md)->manifest_list, NULL, &d, err));
     assert_in_range(d->n, 2, 40);
     for (uint32_t i = 0; i < d->n; i++)
         assert_in_range(d->files[i].length, 1, 50000);
@@ -477,7 +477,7 @@ static void many_appends(void **state)
     for (int i = 0; i < 120; i++)
         t = append(c, t, "f", cache);
     ib_decoded *d;
-    OK(ib_manifest_list_get(NULL, ib_current_snapshot(t->md)->manifest_list, NULL, &d, err));
+    OK(ib_manifest_list_get(NULL, NULL, ib_current_snapshot(t->md)->manifest_list, NULL, &d, err));
     assert_int_equal(d->n, 1 + 20); /* at 100 they became one */
     assert_int_equal(d->files[20].added_files + d->files[20].existing_files, 100);
     assert_int_equal(d->files[20].min_sequence_number, 1);
@@ -501,14 +501,14 @@ static int set_up(void **state)
 static fz_status remove_it(void *ctx, const char *path, const io_stat_info *info, fz_error *err)
 {
     (void)ctx, (void)info;
-    return io_remove(path, err);
+    return io_remove(NULL, path, err);
 }
 
 static int tear_down(void **state)
 {
     (void)state;
     char cmd[128];
-    io_list(folder, remove_it, NULL, NULL);
+    io_list(NULL, folder, remove_it, NULL, NULL);
     snprintf(cmd, sizeof cmd, "find '%s' -depth -type d -exec rmdir {} +", folder);
     arena_free(&mem_);
     return system(cmd) != 0;

@@ -175,7 +175,7 @@ static void make(void)
     ib_metadata_write(md, &out);
     check(ib_uuid_new(uuid, &error));
     char *location = ib_metadata_location(md, commits->n, uuid, &mem_);
-    check(io_write_all(location, NULL, out.p, out.n, &error));
+    check(io_write_all(NULL, location, NULL, out.p, out.n, &error));
     printf("%s\n", location);
     ib_metadata_unref(md);
     ib_manifest_cache_free(cache);
@@ -264,7 +264,7 @@ static void dump(const char *path)
 {
     ib_metadata *md;
     ib_scan *s;
-    check(ib_metadata_load(path, NULL, &md, &error));
+    check(ib_metadata_load(NULL, path, NULL, &md, &error));
     const ib_pred *p = ib_pred_const(&mem_, IB_PRED_UNKNOWN); /* so that statistics are read */
     check(ib_plan_stats(md, ib_current_snapshot(md), p, true, NULL, NULL, NULL, &s, &error));
     for (uint32_t i = 0; i < s->n; i++)
@@ -293,7 +293,7 @@ static const ib_pred *predicate(int32_t id, type t, const char *op, const char *
 static void plan(const char *path)
 {
     ib_metadata *md;
-    check(ib_metadata_load(path, NULL, &md, &error));
+    check(ib_metadata_load(NULL, path, NULL, &md, &error));
     ib_manifest_cache *cache = ib_manifest_cache_new(NULL, 64 << 20);
     char line[4096];
     while (fgets(line, sizeof line, stdin)) {

@@ -36,13 +36,13 @@ static int setup(void **state)
 
 static fz_status remove_one(void *ctx, const char *path, const io_stat_info *info, fz_error *err)
 {
-    return io_remove(path, err);
+    return io_remove(NULL, path, err);
 }
 
 static int teardown(void **state)
 {
     static const char *const dirs[] = {"d/e/f", "d/e", "d", "race/a/b", "race/a", "race", "list/sub/deep", "list/sub", "list", "ro", ""};
-    io_list(root, remove_one, NULL, NULL);
+    io_list(NULL, root, remove_one, NULL, NULL);
     unlink(at(0, "fifo"));
     unlink(at(0, "list/loop"));
     unlink(at(0, "list/alias"));
@@ -65,11 +65,11 @@ static void locations_are_understood(void **state)
     assert_null(io_local_path("file://host/a"));
     io_file *f;
     fz_error e;
-    assert_int_equal(io_open("s3://bucket/key", NULL, &f, &e), FZ_UNSUPPORTED);
+    assert_int_equal(io_open(NULL, "s3://bucket/key", NULL, &f, &e), FZ_UNSUPPORTED);
     assert_string_equal(e.message, "locations of scheme s3:// aren't supported");
     assert_string_equal(e.where, "s3://bucket/key");
-    assert_int_equal(io_open("file://host/key", NULL, &f, &e), FZ_UNSUPPORTED);
-    assert_int_equal(io_open("", NULL, &f, &e), FZ_INVALID);
+    assert_int_equal(io_open(NULL, "file://host/key", NULL, &f, &e), FZ_UNSUPPORTED);
+    assert_int_equal(io_open(NULL, "", NULL, &f, &e), FZ_INVALID);
     assert_null(f);
 }
 
@@ -80,32 +80,32 @@ static void small_files_go_there_and_back(void **state)
     buf *b;
     mem_init(&m, NULL, NULL, 0);
     const char *p = at(0, "d/e/f/small"); /* directories are made */
-    assert_int_equal(io_write_all(p, &m, "hello", 5, &e), FZ_OK);
-    assert_int_equal(io_read_all(p, &m, 5, &b, &e), FZ_OK);
+    assert_int_equal(io_write_all(NULL, p, &m, "hello", 5, &e), FZ_OK);
+    assert_int_equal(io_read_all(NULL, p, &m, 5, &b, &e), FZ_OK);
     assert_int_equal(b->size, 5);
     assert_memory_equal(b->data, "hello", 5);
     buf_unref(b);
-    assert_int_equal(io_read_all(p, &m, 4, &b, &e), FZ_LIMIT);
+    assert_int_equal(io_read_all(NULL, p, &m, 4, &b, &e), FZ_LIMIT);
     assert_null(b);
-    assert_int_equal(io_write_all(p, &m, "other", 5, &e), FZ_EXISTS);
+    assert_int_equal(io_write_all(NULL, p, &m, "other", 5, &e), FZ_EXISTS);
     assert_string_equal(e.where, p);
-    assert_int_equal(io_read_all(p, &m, 100, &b, &e), FZ_OK);
+    assert_int_equal(io_read_all(NULL, p, &m, 100, &b, &e), FZ_OK);
     assert_memory_equal(b->data, "hello", 5); /* untouched */
     buf_unref(b);
-    assert_int_equal(io_write_all(at(1, "d/empty"), &m, NULL, 0, &e), FZ_OK);
-    assert_int_equal(io_read_all(at(1, "d/empty"), &m, 0, &b, &e), FZ_OK);
+    assert_int_equal(io_write_all(NULL, at(1, "d/empty"), &m, NULL, 0, &e), FZ_OK);
+    assert_int_equal(io_read_all(NULL, at(1, "d/empty"), &m, 0, &b, &e), FZ_OK);
     assert_int_equal(b->size, 0);
     buf_unref(b);
     io_stat_info info;
-    assert_int_equal(io_stat(p, &info, &e), FZ_OK);
+    assert_int_equal(io_stat(NULL, p, &info, &e), FZ_OK);
     assert_int_equal(info.size, 5);
     assert_true(!info.is_dir && info.mtime_us > 1500000000000000);
-    assert_int_equal(io_stat(at(1, "d"), &info, &e), FZ_OK);
+    assert_int_equal(io_stat(NULL, at(1, "d"), &info, &e), FZ_OK);
     assert_true(info.is_dir);
-    assert_int_equal(io_remove(p, &e), FZ_OK);
-    assert_int_equal(io_remove(p, &e), FZ_NOT_FOUND);
-    assert_int_equal(io_stat(p, &info, &e), FZ_NOT_FOUND);
-    assert_int_equal(io_open(p, &m, &(io_file *){NULL}, &e), FZ_NOT_FOUND);
+    assert_int_equal(io_remove(NULL, p, &e), FZ_OK);
+    assert_int_equal(io_remove(NULL, p, &e), FZ_NOT_FOUND);
+    assert_int_equal(io_stat(NULL, p, &info, &e), FZ_NOT_FOUND);
+    assert_int_equal(io_open(NULL, p, &m, &(io_file *){NULL}, &e), FZ_NOT_FOUND);
     assert_string_equal(e.where, p);
     assert_int_equal(m.used, 0);
 }
@@ -120,7 +120,7 @@ static void large_files_are_written_in_pieces(void **state)
     io_file *f;
     fz_error e;
     uint64_t total = 0;
-    assert_int_equal(io_create(p, NULL, &w, &e), FZ_OK);
+    assert_int_equal(io_create(NULL, p, NULL, &w, &e), FZ_OK);
     for (size_t n = 1; total < 12 << 20; n = n * 7 % 699967 + 1) {
         for (size_t i = 0; i < n; i++)
             piece[i] = byte_at(total + i);
@@ -129,7 +129,7 @@ static void large_files_are_written_in_pieces(void **state)
         assert_int_equal(w->pos, total);
     }
     assert_int_equal(io_writer_finish(w, &e), FZ_OK);
-    assert_int_equal(io_open(p, NULL, &f, &e), FZ_OK);
+    assert_int_equal(io_open(NULL, p, NULL, &f, &e), FZ_OK);
     assert_int_equal(f->size, total);
     for (uint64_t o = 0; o + 1000 < total; o += 54321) {
         assert_int_equal(io_read(f, o, piece, 1000, &e), FZ_OK);
@@ -156,8 +156,8 @@ static void requests_complete_each(void **state)
     fz_error e;
     char a[4], b[4], c[4];
     int one = 1, ten = 10, hundred = 100;
-    assert_int_equal(io_write_all(p, NULL, "0123456789", 10, &e), FZ_OK);
-    assert_int_equal(io_open(p, NULL, &f, &e), FZ_OK);
+    assert_int_equal(io_write_all(NULL, p, NULL, "0123456789", 10, &e), FZ_OK);
+    assert_int_equal(io_open(NULL, p, NULL, &f, &e), FZ_OK);
     io_req r[3] = {{.offset = 6, .len = 4, .dst = a, .done = count_done, .ctx = &one},
                    {.offset = 8, .len = 4, .dst = b, .done = count_done, .ctx = &ten},
                    {.offset = 0, .len = 4, .dst = c, .done = count_done, .ctx = &hundred}};
@@ -177,16 +177,16 @@ static void only_regular_files_are_opened(void **state)
     io_file *f;
     fz_error e;
     char expect[200];
-    assert_int_equal(io_open(root, NULL, &f, &e), FZ_INVALID);
+    assert_int_equal(io_open(NULL, root, NULL, &f, &e), FZ_INVALID);
     snprintf(expect, sizeof expect, "%s is a directory, not a file", root);
     assert_string_equal(e.message, expect);
     const char *p = at(0, "fifo");
     assert_int_equal(mkfifo(p, 0600), 0);
-    assert_int_equal(io_open(p, NULL, &f, &e), FZ_INVALID); /* and doesn't wait for a writer */
+    assert_int_equal(io_open(NULL, p, NULL, &f, &e), FZ_INVALID); /* and doesn't wait for a writer */
     snprintf(expect, sizeof expect, "%s is a pipe; only a regular file can be read here", p);
     assert_string_equal(e.message, expect);
-    assert_int_equal(io_open("/dev/null", NULL, &f, &e), FZ_INVALID);
-    assert_int_equal(io_write_all(at(1, "reqs/below"), NULL, "x", 1, &e), FZ_IO); /* below a file */
+    assert_int_equal(io_open(NULL, "/dev/null", NULL, &f, &e), FZ_INVALID);
+    assert_int_equal(io_write_all(NULL, at(1, "reqs/below"), NULL, "x", 1, &e), FZ_IO); /* below a file */
 }
 
 static void an_abort_leaves_nothing(void **state)
@@ -194,7 +194,7 @@ static void an_abort_leaves_nothing(void **state)
     const char *p = at(0, "aborted");
     io_writer *w;
     fz_error e;
-    assert_int_equal(io_create(p, NULL, &w, &e), FZ_OK);
+    assert_int_equal(io_create(NULL, p, NULL, &w, &e), FZ_OK);
     assert_int_equal(access(p, F_OK), 0);
     assert_int_equal(io_write(w, "abc", 3, &e), FZ_OK);
     io_writer_abort(w);
@@ -214,7 +214,7 @@ static void a_failing_write_is_told_and_undone(void **state)
     tight = (struct rlimit){500000, old.rlim_max};
     signal(SIGXFSZ, SIG_IGN);
     for (int how = 0; how < 2; how++) {
-        assert_int_equal(io_create(p, NULL, &w, &e), FZ_OK);
+        assert_int_equal(io_create(NULL, p, NULL, &w, &e), FZ_OK);
         setrlimit(RLIMIT_FSIZE, &tight);
         fz_status st = io_write(w, block, sizeof block, &e);
         assert_int_equal(st, FZ_OK);
@@ -236,10 +236,10 @@ static void a_failing_write_is_told_and_undone(void **state)
 static int without_permission(void)
 {
     fz_error e;
-    if (io_write_all(at(1, "ro/x"), NULL, "x", 1, &e) != FZ_IO ||
+    if (io_write_all(NULL, at(1, "ro/x"), NULL, "x", 1, &e) != FZ_IO ||
         strcmp(e.message, "creating the file: Permission denied") != 0)
         return 1;
-    if (io_write_all(at(1, "ro/y/x"), NULL, "x", 1, &e) != FZ_IO ||
+    if (io_write_all(NULL, at(1, "ro/y/x"), NULL, "x", 1, &e) != FZ_IO ||
         strcmp(e.message, "making the directory: Permission denied") != 0)
         return 2;
     return 0;
@@ -273,7 +273,7 @@ static void every_step_may_fail(void **state)
             if (pid == 0) {
                 fz_error e = {0};
                 setenv("FRAZIL_FAULT", spec, 1);
-                fz_status st = io_write_all(p, NULL, "whole", 5, &e);
+                fz_status st = io_write_all(NULL, p, NULL, "whole", 5, &e);
                 _exit(st == FZ_IO && strcmp(e.where, p) == 0 && access(p, F_OK) != 0 ? 42 : 1);
             }
             waitpid(pid, &status, 0);
@@ -300,7 +300,7 @@ static void directories_may_be_made_together(void **state)
             int bad = 0;
             for (int k = 0; k < 20; k++) {
                 snprintf(name, sizeof name, "race/a/b/%d-%d", i, k);
-                bad += io_write_all(at(0, name), NULL, "x", 1, NULL) != FZ_OK;
+                bad += io_write_all(NULL, at(0, name), NULL, "x", 1, NULL) != FZ_OK;
             }
             _exit(bad);
         }
@@ -319,7 +319,7 @@ static fz_status list_one(void *ctx, const char *path, const io_stat_info *info,
     l->bytes += info->size;
     l->prefixed = l->prefixed && strncmp(path, "file:///", 8) == 0 && !strstr(path + 8, "//");
     buf *b; /* the path can be used as it is */
-    TRY(io_read_all(path, NULL, 1000, &b, err));
+    TRY(io_read_all(NULL, path, NULL, 1000, &b, err));
     buf_unref(b);
     return l->files == 100 ? error_set(err, FZ_LIMIT, "enough") : FZ_OK;
 }
@@ -328,26 +328,26 @@ static void files_are_listed(void **state)
 {
     fz_error e;
     char location[200];
-    assert_int_equal(io_write_all(at(0, "list/one"), NULL, "1", 1, &e), FZ_OK);
-    assert_int_equal(io_write_all(at(0, "list/sub/two"), NULL, "22", 2, &e), FZ_OK);
-    assert_int_equal(io_write_all(at(0, "list/sub/deep/three"), NULL, "333", 3, &e), FZ_OK);
+    assert_int_equal(io_write_all(NULL, at(0, "list/one"), NULL, "1", 1, &e), FZ_OK);
+    assert_int_equal(io_write_all(NULL, at(0, "list/sub/two"), NULL, "22", 2, &e), FZ_OK);
+    assert_int_equal(io_write_all(NULL, at(0, "list/sub/deep/three"), NULL, "333", 3, &e), FZ_OK);
     assert_int_equal(symlink("..", at(0, "list/loop")), 0);
     assert_int_equal(symlink("nowhere", at(0, "list/dangling")), 0);
     assert_int_equal(symlink("one", at(0, "list/alias")), 0);
     snprintf(location, sizeof location, "file://%s/", at(0, "list"));
     struct listed l = {.prefixed = true};
-    assert_int_equal(io_list(location, list_one, &l, &e), FZ_OK);
+    assert_int_equal(io_list(NULL, location, list_one, &l, &e), FZ_OK);
     assert_int_equal(l.files, 4);
     assert_int_equal(l.bytes, 7);
     assert_true(l.prefixed);
     l = (struct listed){.files = 98, .prefixed = true};
-    assert_int_equal(io_list(location, list_one, &l, &e), FZ_LIMIT);
+    assert_int_equal(io_list(NULL, location, list_one, &l, &e), FZ_LIMIT);
     assert_string_equal(e.message, "enough");
-    assert_int_equal(io_list(at(0, "nothing"), list_one, &l, &e), FZ_NOT_FOUND);
-    assert_int_equal(io_list(at(0, "list/one"), list_one, &l, &e), FZ_IO);
-    assert_int_equal(io_remove(at(0, "list"), &e), FZ_IO); /* not empty */
+    assert_int_equal(io_list(NULL, at(0, "nothing"), list_one, &l, &e), FZ_NOT_FOUND);
+    assert_int_equal(io_list(NULL, at(0, "list/one"), list_one, &l, &e), FZ_IO);
+    assert_int_equal(io_remove(NULL, at(0, "list"), &e), FZ_IO); /* not empty */
     mkdir(at(0, "list/empty"), 0700);
-    assert_int_equal(io_remove(at(0, "list/empty"), &e), FZ_OK);
+    assert_int_equal(io_remove(NULL, at(0, "list/empty"), &e), FZ_OK);
 }
 
 int main(void)

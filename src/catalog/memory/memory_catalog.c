@@ -360,7 +360,7 @@ static fz_status register_table(ib_catalog *b, ib_ident id, const char *location
 {
     ib_metadata *md;
     TRY(table_name_check(id, err));
-    TRY(ib_metadata_load(location, b->m, &md, err));
+    TRY(ib_metadata_load(b->io, location, b->m, &md, err));
     return table_add(of(b), id, md, location, out, err);
 }
 

@@ -73,7 +73,7 @@ fz_status sq_load_table(ib_catalog *b, ib_ident id, ib_table *have, ib_table **o
             break;
         }
         TRY_GOTO(sq_moved_check(c, id, location.p, err));
-        st = ib_metadata_load(location.p, b->m, &md, err);
+        st = ib_metadata_load(b->io, location.p, b->m, &md, err);
         if (st == FZ_OK) {
             *out = ib_table_new(b->m, id, location.p, md);
             st = *out ? FZ_OK : error_nomem(err);
@@ -210,7 +210,7 @@ fz_status sq_register_table(ib_catalog *b, ib_ident id, const char *location, ib
     sq_catalog *c = sq_of(b);
     ib_metadata *md;
     TRY(create_check(c, id, err));
-    TRY(ib_metadata_load(location, b->m, &md, err));
+    TRY(ib_metadata_load(b->io, location, b->m, &md, err));
     ib_table *t = ib_table_new(b->m, id, location, md);
     if (!t)
         return error_nomem(err);

@@ -295,7 +295,7 @@ static fz_status load_positions(ib_deletes *d, const ib_scan_delete *x, fz_error
     batch b;
     batch_init(&b, d->m);
     fz_status st;
-    TRY_GOTO(delete_rows_open(x->file, 2, want, d->m, &r, err));
+    TRY_GOTO(delete_rows_open(d->md->io, x->file, 2, want, d->m, &r, err));
     for (bool more;;) {
         TRY_GOTO(delete_rows_next(r, &b, &more, err));
         if (!more)
@@ -319,7 +319,7 @@ static fz_status load_set(ib_deletes *d, uint32_t set, fz_error *err)
     for (uint32_t i = 0; i < d->s->n_deletes; i++) {
         const ib_scan_delete *x = d->s->deletes[i];
         if (x->file->content == IB_EQUALITY_DELETES && d->set_of[i] == set)
-            TRY(key_table_load(&d->sets[set].table, x->file, x->sequence_number, err));
+            TRY(key_table_load(&d->sets[set].table, d->md->io, x->file, x->sequence_number, err));
     }
     return FZ_OK;
 }

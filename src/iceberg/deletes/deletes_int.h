@@ -35,7 +35,7 @@ typedef struct key_table {
 void key_table_init(key_table *t, mem *m);
 void key_table_free(key_table *t);
 /* The rows of a delete file. */
-fz_status key_table_load(key_table *t, const ib_data_file *f, int64_t sequence, fz_error *err);
+fz_status key_table_load(key_table *t, file_io *io, const ib_data_file *f, int64_t sequence, fz_error *err);
 /* keys: the batch's vectors by delete key. */
 fz_status key_table_filter(const key_table *t, int64_t sequence, const vec *const *keys, uint32_t n, const uint16_t *sel, uint16_t *to,
                            uint32_t *nsel, mem *m, fz_error *err);

@@ -122,7 +122,7 @@ static fz_status put_batch(key_table *t, const batch *b, int64_t sequence, sbuf 
     return FZ_OK;
 }
 
-fz_status key_table_load(key_table *t, const ib_data_file *f, int64_t sequence, fz_error *err)
+fz_status key_table_load(key_table *t, file_io *io, const ib_data_file *f, int64_t sequence, fz_error *err)
 {
     column_def *want = mem_alloc(t->m, t->n_fields * sizeof *want + 1);
     if (!want)
@@ -135,7 +135,7 @@ fz_status key_table_load(key_table *t, const ib_data_file *f, int64_t sequence, 
     batch_init(&b, t->m);
     sbuf_init(&key, t->m);
     fz_status st;
-    TRY_GOTO(delete_rows_open(f, t->n_fields, want, t->m, &r, err));
+    TRY_GOTO(delete_rows_open(io, f, t->n_fields, want, t->m, &r, err));
     for (bool more;;) {
         TRY_GOTO(delete_rows_next(r, &b, &more, err));
         if (!more)

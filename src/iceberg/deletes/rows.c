@@ -71,7 +71,7 @@ static fz_status open_avro(delete_rows *r, fz_error *err)
     return avro_rows_open(r->av, r->f, r->plan, r->m, &r->rows, err);
 }
 
-fz_status delete_rows_open(const ib_data_file *f, uint32_t n, const column_def *want, mem *m, delete_rows **out, fz_error *err)
+fz_status delete_rows_open(file_io *io, const ib_data_file *f, uint32_t n, const column_def *want, mem *m, delete_rows **out, fz_error *err)
 {
     delete_rows *r = mem_zalloc(m, sizeof *r);
     if (!r)
@@ -85,7 +85,7 @@ fz_status delete_rows_open(const ib_data_file *f, uint32_t n, const column_def *
         st = error_nomem(err);
         goto out;
     }
-    TRY_GOTO(io_open(r->path, m, &r->f, err));
+    TRY_GOTO(io_open(io, r->path, m, &r->f, err));
     st = str_eqz(f->file_format, "AVRO") ? open_avro(r, err) : open_parquet(r, err);
 out:
     if (st) {

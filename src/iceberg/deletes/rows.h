@@ -11,7 +11,7 @@
 typedef struct delete_rows delete_rows;
 
 /* want outlives it. FZ_DATA where a wanted column is missing; columns of the file keep it open. */
-fz_status delete_rows_open(const ib_data_file *f, uint32_t n, const column_def *want, mem *m, delete_rows **out, fz_error *err);
+fz_status delete_rows_open(file_io *io, const ib_data_file *f, uint32_t n, const column_def *want, mem *m, delete_rows **out, fz_error *err);
 /* out: reset, then the next rows; *more false at the end. */
 fz_status delete_rows_next(delete_rows *r, batch *out, bool *more, fz_error *err);
 void delete_rows_close(delete_rows *r); /* NULL allowed */

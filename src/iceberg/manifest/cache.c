@@ -195,7 +195,7 @@ static void insert(ib_manifest_cache *c, ib_decoded *d)
     pthread_mutex_unlock(&c->lock);
 }
 
-fz_status ib_manifest_list_get(ib_manifest_cache *c, str location, mem *m, ib_decoded **out, fz_error *err)
+fz_status ib_manifest_list_get(ib_manifest_cache *c, file_io *io, str location, mem *m, ib_decoded **out, fz_error *err)
 {
     ib_decoded *d = lookup(c, location, false);
     if (d && d->files) {
@@ -206,7 +206,7 @@ fz_status ib_manifest_list_get(ib_manifest_cache *c, str location, mem *m, ib_de
     d = decoded_new(c ? c->m : m, location);
     if (!d)
         return error_nomem(err);
-    fz_status st = ib_manifest_list_read(d->path.p, m, &d->mem, &d->n, &d->files, err);
+    fz_status st = ib_manifest_list_read(io, d->path.p, m, &d->mem, &d->n, &d->files, err);
     if (st != FZ_OK) {
         ib_decoded_unref(d);
         return st;
@@ -258,7 +258,7 @@ fz_status ib_manifest_index_get(ib_manifest_cache *c, const ib_manifest_file *mf
     d->sequence_number = mf->sequence_number;
     buf *data = NULL;
     char *location;
-    fz_status st = manifest_load(mf, &d->mem, m, &location, &data, err);
+    fz_status st = manifest_load(md->io, mf, &d->mem, m, &location, &data, err);
     if (st == FZ_OK)
         st = index_build(data->data, data->size, location, mf, md, d, err);
     buf_unref(data);

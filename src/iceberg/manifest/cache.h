@@ -30,7 +30,7 @@ ib_manifest_cache *ib_manifest_cache_new(mem *m, int64_t max_bytes); /* NULL: no
 void ib_manifest_cache_free(ib_manifest_cache *c);                   /* NULL allowed */
 
 /* From the cache, else read and kept there. One reference in *out. Thread-safe. */
-fz_status ib_manifest_list_get(ib_manifest_cache *c, str location, mem *m, ib_decoded **out, fz_error *err);
+fz_status ib_manifest_list_get(ib_manifest_cache *c, file_io *io, str location, mem *m, ib_decoded **out, fz_error *err);
 fz_status ib_manifest_get(ib_manifest_cache *c, const ib_manifest_file *mf, const ib_metadata *md, bool want_stats,
                           mem *m, ib_decoded **out, fz_error *err);
 /* For planning: a manifest's index; or its entries with statistics where the cache has those, as of what was written here. */

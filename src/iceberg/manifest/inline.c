@@ -8,12 +8,12 @@
 #include "format/avro/avro.h"
 #include "iceberg/manifest/manifest_int.h"
 
-static fz_status manifest_describe(const ib_snapshot *s, str path, mem *m, ib_manifest_file *out, fz_error *err)
+static fz_status manifest_describe(file_io *io, const ib_snapshot *s, str path, mem *m, ib_manifest_file *out, fz_error *err)
 {
     buf *data;
     avro_reader r;
     int64_t spec_id = 0;
-    TRY(io_read_all(path.p, m, MANIFEST_MAX_BYTES, &data, err));
+    TRY(io_read_all(io, path.p, m, MANIFEST_MAX_BYTES, &data, err));
     fz_status st = avro_reader_open(&r, data->data, data->size, path.p, m, err);
     if (st == FZ_OK) {
         str id = avro_reader_meta(&r, "partition-spec-id");
@@ -30,7 +30,7 @@ static fz_status manifest_describe(const ib_snapshot *s, str path, mem *m, ib_ma
     return st;
 }
 
-static fz_status read_names(ib_decoded *d, const ib_snapshot *s, mem *m, fz_error *err)
+static fz_status read_names(ib_decoded *d, file_io *io, const ib_snapshot *s, mem *m, fz_error *err)
 {
     json_doc doc;
     TRY(json_parse(&doc, s->json.p, s->json.n, NULL, m, err));
@@ -49,7 +49,7 @@ static fz_status read_names(ib_decoded *d, const ib_snapshot *s, mem *m, fz_erro
     for (uint32_t i = 0; i < list->n; i++, e = json_next(e)) {
         str path;
         TRY_GOTO(json_str(&doc, e, &d->mem, &path, err));
-        TRY_GOTO(manifest_describe(s, path, m, &d->files[i], err));
+        TRY_GOTO(manifest_describe(io, s, path, m, &d->files[i], err));
         d->n = i + 1;
     }
 out:
@@ -57,16 +57,16 @@ out:
     return st;
 }
 
-fz_status ib_snapshot_manifests(ib_manifest_cache *c, const ib_snapshot *s, mem *m, ib_decoded **out, fz_error *err)
+fz_status ib_snapshot_manifests(ib_manifest_cache *c, const ib_metadata *md, const ib_snapshot *s, mem *m, ib_decoded **out, fz_error *err)
 {
     if (s->manifest_list.n)
-        return ib_manifest_list_get(c, s->manifest_list, m, out, err);
+        return ib_manifest_list_get(c, md->io, s->manifest_list, m, out, err);
     ib_decoded *d = mem_zalloc(m, sizeof *d);
     if (!d)
         return error_nomem(err);
     atomic_init(&d->refs, 1);
     arena_init(&d->mem, m);
-    fz_status st = read_names(d, s, m, err);
+    fz_status st = read_names(d, md->io, s, m, err);
     if (st)
         ib_decoded_unref(d);
     else

@@ -5,6 +5,6 @@
 #include "iceberg/manifest/cache.h"
 
 /* As ib_manifest_list_get for a snapshot. Of manifests that a snapshot names itself neither counts nor summaries are known. */
-fz_status ib_snapshot_manifests(ib_manifest_cache *c, const ib_snapshot *s, mem *m, ib_decoded **out, fz_error *err);
+fz_status ib_snapshot_manifests(ib_manifest_cache *c, const ib_metadata *md, const ib_snapshot *s, mem *m, ib_decoded **out, fz_error *err);
 
 #endif

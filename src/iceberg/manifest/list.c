@@ -203,11 +203,11 @@ fz_status manifest_list_decode(const void *data, size_t size, const char *locati
     return st;
 }
 
-fz_status ib_manifest_list_read(const char *location, mem *m, arena *a, uint32_t *n, ib_manifest_file **out,
+fz_status ib_manifest_list_read(file_io *io, const char *location, mem *m, arena *a, uint32_t *n, ib_manifest_file **out,
                                 fz_error *err)
 {
     buf *data = NULL;
-    TRY(io_read_all(location, m, MANIFEST_MAX_BYTES, &data, err));
+    TRY(io_read_all(io, location, m, MANIFEST_MAX_BYTES, &data, err));
     fz_status st = manifest_list_decode(data->data, data->size, location, m, a, n, out, err);
     buf_unref(data);
     return st;
@@ -270,7 +270,7 @@ static fz_status write_entries(avro_writer *w, int64_t snapshot_id, int64_t sequ
     return avro_writer_finish(w, err);
 }
 
-fz_status ib_manifest_list_write(const char *location, mem *m, int64_t snapshot_id, int64_t parent_id,
+fz_status ib_manifest_list_write(file_io *io, const char *location, mem *m, int64_t snapshot_id, int64_t parent_id,
                                  int64_t sequence_number, uint32_t n, const ib_manifest_file *files, fz_error *err)
 {
     avro_writer w;
@@ -301,7 +301,7 @@ fz_status ib_manifest_list_write(const char *location, mem *m, int64_t snapshot_
     if (st == FZ_OK) {
         st = write_entries(&w, snapshot_id, sequence_number, n, files, err);
         if (st == FZ_OK)
-            st = io_write_all(location, m, w.out.p, w.out.n, err);
+            st = io_write_all(io, location, m, w.out.p, w.out.n, err);
         avro_writer_free(&w);
     }
     sbuf_free(&text);

@@ -74,10 +74,10 @@ typedef struct ib_manifest_file {
 } ib_manifest_file;
 
 /* Reads a manifest list. Everything in the arena. */
-fz_status ib_manifest_list_read(const char *location, mem *m, arena *a, uint32_t *n, ib_manifest_file **out, fz_error *err);
+fz_status ib_manifest_list_read(file_io *io, const char *location, mem *m, arena *a, uint32_t *n, ib_manifest_file **out, fz_error *err);
 /* Writes one (version 2, Avro, deflate) and makes it durable. Entries with sequence_number -1 are written
  * with `sequence_number` (spec, "Sequence Number Inheritance"). */
-fz_status ib_manifest_list_write(const char *location, mem *m, int64_t snapshot_id, int64_t parent_id,
+fz_status ib_manifest_list_write(file_io *io, const char *location, mem *m, int64_t snapshot_id, int64_t parent_id,
                                  int64_t sequence_number, uint32_t n, const ib_manifest_file *files, fz_error *err);
 
 /* Reads a manifest's entries with inheritance applied from `mf`. Deleted entries are included. The partition
@@ -85,7 +85,7 @@ fz_status ib_manifest_list_write(const char *location, mem *m, int64_t snapshot_
 fz_status ib_manifest_read(const ib_manifest_file *mf, const ib_metadata *md, bool want_stats, mem *m, arena *a,
                            uint32_t *n, ib_manifest_entry **out, fz_error *err);
 /* Writes a manifest and fills `out` (counts, partition summaries, length; sequence numbers -1). Durable. */
-fz_status ib_manifest_write(const char *location, mem *m, const ib_schema *schema, const ib_partition_spec *spec,
+fz_status ib_manifest_write(file_io *io, const char *location, mem *m, const ib_schema *schema, const ib_partition_spec *spec,
                             ib_content content, int64_t snapshot_id, uint32_t n, const ib_manifest_entry *entries,
                             arena *a, ib_manifest_file *out, fz_error *err);
 

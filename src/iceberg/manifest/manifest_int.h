@@ -54,7 +54,7 @@ fz_status entry_read(entry_reader *e, ib_manifest_entry *x, fz_error *err);
 /* Its partition values alone, at the cursor: n_spec of them. */
 void entry_partition(entry_reader *e, datum *values);
 /* A manifest's bytes. */
-fz_status manifest_load(const ib_manifest_file *mf, arena *a, mem *m, char **location, buf **data, fz_error *err);
+fz_status manifest_load(file_io *io, const ib_manifest_file *mf, arena *a, mem *m, char **location, buf **data, fz_error *err);
 
 /* Bytes of a fixed that holds every decimal of that precision. */
 int manifest_decimal_bytes(int precision);

@@ -563,7 +563,7 @@ fz_status manifest_decode(const void *data, size_t size, const char *location, c
     return st;
 }
 
-fz_status manifest_load(const ib_manifest_file *mf, arena *a, mem *m, char **location, buf **data, fz_error *err)
+fz_status manifest_load(file_io *io, const ib_manifest_file *mf, arena *a, mem *m, char **location, buf **data, fz_error *err)
 {
     if (!(*location = arena_strndup(a, mf->path.p, mf->path.n)))
         return error_nomem(err);
@@ -572,7 +572,7 @@ fz_status manifest_load(const ib_manifest_file *mf, arena *a, mem *m, char **loc
         error_where(err, *location);
         return FZ_UNSUPPORTED;
     }
-    return io_read_all(*location, m, MANIFEST_MAX_BYTES, data, err);
+    return io_read_all(io, *location, m, MANIFEST_MAX_BYTES, data, err);
 }
 
 fz_status ib_manifest_read(const ib_manifest_file *mf, const ib_metadata *md, bool want_stats, mem *m, arena *a,
@@ -580,7 +580,7 @@ fz_status ib_manifest_read(const ib_manifest_file *mf, const ib_metadata *md, bo
 {
     buf *data = NULL;
     char *location;
-    TRY(manifest_load(mf, a, m, &location, &data, err));
+    TRY(manifest_load(md->io, mf, a, m, &location, &data, err));
     fz_status st = manifest_decode(data->data, data->size, location, mf, md, want_stats, m, a, n, out, err);
     buf_unref(data);
     return st;

@@ -274,7 +274,7 @@ static fz_status finish_summaries(manifest_writer *w, fz_error *err)
     return FZ_OK;
 }
 
-fz_status manifest_writer_finish(manifest_writer *w, const char *location, ib_manifest_file *out, fz_error *err)
+fz_status manifest_writer_finish(manifest_writer *w, file_io *io, const char *location, ib_manifest_file *out, fz_error *err)
 {
     fz_status st = FZ_OK;
     TRY_GOTO(finish_summaries(w, err));
@@ -285,7 +285,7 @@ fz_status manifest_writer_finish(manifest_writer *w, const char *location, ib_ma
         st = error_nomem(err);
         goto out;
     }
-    TRY_GOTO(io_write_all(location, w->m, w->w.out.p, w->w.out.n, err));
+    TRY_GOTO(io_write_all(io, location, w->m, w->w.out.p, w->w.out.n, err));
     w->mf.path = (str){path, n};
     w->mf.length = (int64_t)w->w.out.n;
     *out = w->mf;
@@ -294,7 +294,7 @@ out:
     return st;
 }
 
-fz_status ib_manifest_write(const char *location, mem *m, const ib_schema *schema, const ib_partition_spec *spec,
+fz_status ib_manifest_write(file_io *io, const char *location, mem *m, const ib_schema *schema, const ib_partition_spec *spec,
                             ib_content content, int64_t snapshot_id, uint32_t n, const ib_manifest_entry *entries,
                             arena *a, ib_manifest_file *out, fz_error *err)
 {
@@ -309,5 +309,5 @@ fz_status ib_manifest_write(const char *location, mem *m, const ib_schema *schem
             return st;
         }
     }
-    return manifest_writer_finish(&w, location, out, err);
+    return manifest_writer_finish(&w, io, location, out, err);
 }

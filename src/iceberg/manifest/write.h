@@ -25,7 +25,7 @@ fz_status manifest_writer_open(manifest_writer *w, mem *m, const ib_schema *sche
 fz_status manifest_writer_add(manifest_writer *w, const ib_manifest_entry *e, fz_error *err);
 size_t manifest_writer_size(const manifest_writer *w);
 /* Writes the file durably and frees the writer's memory, on success and on failure. */
-fz_status manifest_writer_finish(manifest_writer *w, const char *location, ib_manifest_file *out, fz_error *err);
+fz_status manifest_writer_finish(manifest_writer *w, file_io *io, const char *location, ib_manifest_file *out, fz_error *err);
 void manifest_writer_abort(manifest_writer *w);
 
 /* The types of a spec's values under a schema; `values` (may be NULL) has the type of a field whose

@@ -169,7 +169,7 @@ static fz_status hold(const planning *p, ib_scan *s, fz_error *err)
 static fz_status plan_snapshot(planning *p, const ib_snapshot *snap, job *j, ib_scan *s, fz_error *err)
 {
     ib_decoded *list = NULL;
-    TRY(ib_snapshot_manifests(p->cache, snap, p->m, &list, err));
+    TRY(ib_snapshot_manifests(p->cache, p->md, snap, p->m, &list, err));
     fz_status st;
     TRY_GOTO(choose_manifests(p, list, s, err));
     TRY_GOTO(run_tasks(p, j, 0, p->n_data, err));
@@ -234,7 +234,7 @@ fz_status ib_count_rows(const ib_metadata *md, const ib_snapshot *snap, ib_manif
         return FZ_OK;
     ib_decoded *list = NULL;
     *known = false;
-    TRY(ib_snapshot_manifests(cache, snap, m, &list, err));
+    TRY(ib_snapshot_manifests(cache, md, snap, m, &list, err));
     bool all = true;
     for (uint32_t i = 0; i < list->n && all; i++) {
         const ib_manifest_file *f = &list->files[i];

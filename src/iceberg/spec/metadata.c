@@ -65,6 +65,7 @@ void ib_metadata_unref(const ib_metadata *md)
     for (uint32_t i = 0; i < p->n_snapshots; i++)
         snapshot_unref(p->snapshots[i]);
     shared_unref(p->shared);
+    file_io_unref(p->io);
     mem *m = p->mem.m;
     arena_free(&p->mem);
     mem_free(m, p, sizeof *p);

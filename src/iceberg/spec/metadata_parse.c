@@ -438,11 +438,13 @@ fz_status ib_metadata_parse(const void *text, size_t n, const char *where, mem *
     return st;
 }
 
-fz_status ib_metadata_load(const char *location, mem *m, ib_metadata **out, fz_error *err)
+fz_status ib_metadata_load(file_io *io, const char *location, mem *m, ib_metadata **out, fz_error *err)
 {
     buf *b = NULL;
-    TRY(io_read_all(location, m, IB_METADATA_MAX, &b, err));
+    TRY(io_read_all(io, location, m, IB_METADATA_MAX, &b, err));
     fz_status st = ib_metadata_parse(b->data, b->size, location, m, out, err);
+    if (st == FZ_OK)
+        (*out)->io = file_io_ref(io);
     buf_unref(b);
     return st;
 }

@@ -18,6 +18,7 @@
 
 #include "arrow/type.h"
 #include "base/mem.h"
+#include "io/io.h"
 
 typedef struct ib_schema {
     int32_t schema_id;
@@ -89,6 +90,7 @@ typedef struct ib_metadata {
     _Atomic int refs;
     arena mem;
     struct ib_shared *shared;   /* build.h; referenced */
+    file_io *io;                /* how the table's files are reached; referenced; NULL: this machine's alone */
     int format_version;         /* 1 or 2; others are refused at parsing */
     str table_uuid, location;
     int64_t last_sequence_number, last_updated_ms;
@@ -109,7 +111,8 @@ typedef struct ib_metadata {
 /* Parses and validates (spec, "Table Metadata Fields"); version > 2 is FZ_UNSUPPORTED naming the version.
  * `where` names the file in errors. gzip'ed metadata (…gz.metadata.json) is unpacked. One reference. */
 fz_status ib_metadata_parse(const void *text, size_t n, const char *where, mem *m, ib_metadata **out, fz_error *err);
-fz_status ib_metadata_load(const char *location, mem *m, ib_metadata **out, fz_error *err);
+/* The same of a file; the result keeps io (NULL allowed). */
+fz_status ib_metadata_load(file_io *io, const char *location, mem *m, ib_metadata **out, fz_error *err);
 /* Appends the JSON text, in PyIceberg's and Java's member names, compact. */
 void ib_metadata_write(const ib_metadata *md, sbuf *out);
 ib_metadata *ib_metadata_ref(const ib_metadata *md);

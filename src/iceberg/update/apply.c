@@ -812,6 +812,8 @@ fz_status ib_metadata_apply(const ib_metadata *base, const char *base_location, 
         return error_nomem(err);
     applier x = {.base = base, .md = md, .m = m, .a = &md->shared->a, .slow = slow, .checked = g.checked || !base,
                  .now = now_ms(), .added_schema = -1, .added_spec = -1, .added_order = -1, .err = err};
+    if (base)
+        md->io = file_io_ref(base->io);
     fz_status st = apply_all(&x, &g, base_location, n, u);
     if (st != FZ_OK) {
         ib_metadata_unref(md);

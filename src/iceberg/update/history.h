@@ -60,7 +60,7 @@ str ib_plain_path(char *path);
  * meanwhile isn't taken. Names that begin with '.' or '_' are left alone, as are folders in `skip`.
  */
 typedef fz_status (*ib_load_fn)(void *ctx, ib_table **out, fz_error *err);
-fz_status ib_orphan_files(str location, int64_t older_than_us, uint32_t n_skip, const str *skip, ib_load_fn load, void *ctx,
+fz_status ib_orphan_files(file_io *io, str location, int64_t older_than_us, uint32_t n_skip, const str *skip, ib_load_fn load, void *ctx,
                           ib_manifest_cache *cache, mem *m, arena *a, ib_path_list *out, fz_error *err);
 
 #endif

@@ -65,7 +65,7 @@ static fz_status finish_manifest(ib_producer *p, const ib_metadata *md, manifest
         return error_nomem(err);
     }
     *x = (written){.location = location, .n = n, .entries = entries};
-    TRY(manifest_writer_finish(mw, location, &x->mf, err));
+    TRY(manifest_writer_finish(mw, md->io, location, &x->mf, err));
     if (out)
         *out = x->mf;
     return FZ_OK;
@@ -155,6 +155,7 @@ fz_status ib_producer_new(const ib_metadata *md, const ib_write *w, ib_producer 
         return error_nomem(err);
     p->w = w;
     p->m = w->m;
+    p->io = file_io_ref(md->io);
     arena_init(&p->mem, w->m);
     arena_init(&p->attempt, w->m);
     fz_status st;
@@ -184,9 +185,9 @@ int64_t ib_producer_snapshot_id(const ib_producer *p)
 static void remove_made(ib_producer *p)
 {
     for (uint32_t i = 0; i < p->made.n; i++)
-        io_remove(p->made.at[i].location, NULL);
+        io_remove(p->io, p->made.at[i].location, NULL);
     if (p->list_location)
-        io_remove(p->list_location, NULL);
+        io_remove(p->io, p->list_location, NULL);
 }
 
 static void reset_attempt(ib_producer *p)
@@ -371,7 +372,7 @@ static fz_status write_list(ib_producer *p, const ib_metadata *md, const ib_snap
     if (!location)
         return error_nomem(err);
     p->list_location = location;
-    TRY(ib_manifest_list_write(location, p->m, p->snapshot_id, parent ? parent->snapshot_id : -1, p->sequence_number,
+    TRY(ib_manifest_list_write(p->io, location, p->m, p->snapshot_id, parent ? parent->snapshot_id : -1, p->sequence_number,
                                p->n_files, p->files, err));
     return fault_point("commit.manifest_list", err);
 }
@@ -388,7 +389,7 @@ fz_status ib_producer_prepare(ib_producer *p, const ib_metadata *md, uint32_t *n
     const ib_snapshot *parent = branch ? ib_snapshot_by_id(md, branch->snapshot_id) : NULL;
     ib_decoded *list = NULL;
     if (parent) {
-        TRY(ib_snapshot_manifests(p->w->cache, parent, p->m, &list, err));
+        TRY(ib_snapshot_manifests(p->w->cache, md, parent, p->m, &list, err));
         TRY(producer_hold(p, list, err));
     }
     summary s;
@@ -424,7 +425,7 @@ static void settle(ib_producer *p, written_list *l)
     for (uint32_t i = 0; i < l->n; i++) {
         written *x = &l->at[i];
         if (!in_list(p, x->mf.path)) {
-            io_remove(x->location, NULL);
+            io_remove(p->io, x->location, NULL);
             continue;
         }
         x->mf.sequence_number = p->sequence_number;
@@ -455,10 +456,11 @@ void ib_producer_finish(ib_producer *p, fz_status outcome)
     } else if (outcome != FZ_UNKNOWN) {
         remove_made(p);
         for (uint32_t i = 0; i < p->added.n; i++)
-            io_remove(p->added.at[i].location, NULL);
+            io_remove(p->io, p->added.at[i].location, NULL);
     }
     reset_attempt(p);
     arena_free(&p->attempt);
     arena_free(&p->mem);
+    file_io_unref(p->io);
     mem_free(p->m, p, sizeof *p);
 }

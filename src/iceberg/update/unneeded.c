@@ -70,9 +70,9 @@ static fz_status set_add(finder *f, strmap *set, str path, bool *fresh)
     return FZ_OK;
 }
 
-static fz_status snapshot_list(finder *f, const ib_snapshot *s, ib_decoded **out)
+static fz_status snapshot_list(finder *f, const ib_metadata *md, const ib_snapshot *s, ib_decoded **out)
 {
-    return ib_snapshot_manifests(f->cache, s, f->m, out, f->err);
+    return ib_snapshot_manifests(f->cache, md, s, f->m, out, f->err);
 }
 
 typedef fz_status (*entry_fn)(void *ctx, const ib_manifest_entry *e);
@@ -218,7 +218,7 @@ static fz_status collect_kept(sweep *w)
         ib_decoded *list;
         if (s->manifest_list.n)
             TRY(set_add(&w->f, &w->lists, s->manifest_list, &fresh));
-        TRY(snapshot_list(&w->f, s, &list));
+        TRY(snapshot_list(&w->f, w->after, s, &list));
         fz_status st = FZ_OK;
         for (uint32_t k = 0; k < list->n && !st; k++)
             st = set_add(&w->f, &w->manifests, list->files[k].path, &fresh);
@@ -234,7 +234,7 @@ static fz_status drop_snapshot(sweep *w, const ib_snapshot *s)
 {
     ib_decoded *list;
     bool fresh = true;
-    TRY(snapshot_list(&w->f, s, &list));
+    TRY(snapshot_list(&w->f, w->f.md, s, &list));
     fz_status st = FZ_OK;
     for (uint32_t k = 0; k < list->n && !st; k++) {
         st = set_add(&w->f, &w->manifests, list->files[k].path, &fresh);
@@ -259,7 +259,7 @@ static fz_status spare_needed(sweep *w)
     strmap_init(&seen, &w->f.tmp);
     for (uint32_t i = 0; i < w->after->n_snapshots && w->candidates.n; i++) {
         ib_decoded *list;
-        TRY(snapshot_list(&w->f, w->after->snapshots[i], &list));
+        TRY(snapshot_list(&w->f, w->after, w->after->snapshots[i], &list));
         fz_status st = FZ_OK;
         for (uint32_t k = 0; k < list->n && !st; k++) {
             bool fresh = false;
@@ -374,7 +374,7 @@ static fz_status know_table(orphans *o, const ib_table *t)
     for (uint32_t i = 0; i < md->n_snapshots; i++) {
         ib_decoded *list;
         TRY(know(o, md->snapshots[i]->manifest_list));
-        TRY(snapshot_list(&o->f, md->snapshots[i], &list));
+        TRY(snapshot_list(&o->f, md, md->snapshots[i], &list));
         fz_status st = FZ_OK;
         for (uint32_t k = 0; k < list->n && !st; k++) {
             st = set_add(&o->f, &o->known, list->files[k].path, &fresh);
@@ -393,10 +393,10 @@ static bool is_hint(str path)
     return str_ends(path, STR("/version-hint.text"));
 }
 
-static fz_status find_orphans(orphans *o, const char *location, ib_load_fn load, void *ctx, arena *a, ib_path_list *out)
+static fz_status find_orphans(orphans *o, file_io *io, const char *location, ib_load_fn load, void *ctx, arena *a, ib_path_list *out)
 {
     ib_table *t;
-    TRY(io_list(location, listed, o, o->f.err));
+    TRY(io_list(io, location, listed, o, o->f.err));
     TRY(load(ctx, &t, o->f.err));
     fz_status st = know_table(o, t);
     ib_table_unref(t);
@@ -408,7 +408,7 @@ static fz_status find_orphans(orphans *o, const char *location, ib_load_fn load,
     return st;
 }
 
-fz_status ib_orphan_files(str location, int64_t older_than_us, uint32_t n_skip, const str *skip, ib_load_fn load, void *ctx,
+fz_status ib_orphan_files(file_io *io, str location, int64_t older_than_us, uint32_t n_skip, const str *skip, ib_load_fn load, void *ctx,
                           ib_manifest_cache *cache, mem *m, arena *a, ib_path_list *out, fz_error *err)
 {
     orphans o = {.f = {.cache = cache, .m = m, .err = err}, .older_than_us = older_than_us, .n_skip = n_skip, .skip = skip};
@@ -426,7 +426,7 @@ fz_status ib_orphan_files(str location, int64_t older_than_us, uint32_t n_skip, 
         memcpy(root, clean.p, n);
         memcpy(root + n, "/", 2);
         o.root = (str){root, n + 1};
-        st = find_orphans(&o, z, load, ctx, a, out);
+        st = find_orphans(&o, io, z, load, ctx, a, out);
     } else {
         st = error_nomem(err);
     }

@@ -46,10 +46,10 @@ fz_status ib_requirements_check(const ib_metadata *md, uint32_t n, const ib_requ
 /* New metadata: base with the updates applied in order, last_updated_ms set (never going backwards), the metadata
  * log extended by base's location and cut as write.metadata.previous-versions-max says. Checks what the
  * specification asks of each update. Shares base's snapshots: the cost doesn't grow with their number but for one
- * array of pointers. One reference in *out. */
+ * array of pointers. Files are reached as base's are. One reference in *out. */
 fz_status ib_metadata_apply(const ib_metadata *base, const char *base_location, uint32_t n, const ib_update *u,
                             mem *m, ib_metadata **out, fz_error *err);
-/* First metadata of a table: version 2, fresh field ids given by the caller. */
+/* First metadata of a table: version 2, fresh field ids given by the caller, who also sets its io. */
 fz_status ib_metadata_new(str location, const ib_schema *schema, const ib_partition_spec *spec,
                           const ib_sort_order *order, const ib_props *props, mem *m, ib_metadata **out, fz_error *err);
 
