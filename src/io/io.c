@@ -150,6 +150,16 @@ fz_status io_open(const file_io *io, const char *location, mem *m, io_file **out
     return fs->open(fs, location, m, out, err);
 }
 
+fz_status io_open_sized(const file_io *io, const char *location, int64_t size, mem *m, io_file **out, fz_error *err)
+{
+    const io_fs *fs;
+    *out = NULL;
+    TRY(file_io_find(io, location, &fs, err));
+    if (size >= 0 && fs->open_sized)
+        return fs->open_sized(fs, location, (uint64_t)size, m, out, err);
+    return fs->open(fs, location, m, out, err);
+}
+
 void io_close(io_file *f)
 {
     if (f)

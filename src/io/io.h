@@ -55,6 +55,8 @@ typedef struct io_fs {
     fz_status (*list)(const struct io_fs *fs, const char *path,
                       fz_status (*fn)(void *ctx, const char *path, const io_stat_info *info, fz_error *err),
                       void *ctx, fz_error *err);
+    /* May be NULL: open does without the size then. */
+    fz_status (*open_sized)(const struct io_fs *fs, const char *path, uint64_t size, mem *m, io_file **out, fz_error *err);
     void (*close)(struct io_fs *fs);  /* frees it; NULL: nothing to free */
 } io_fs;
 
@@ -94,6 +96,8 @@ struct io_writer {
 };
 
 fz_status io_open(const file_io *io, const char *location, mem *m, io_file **out, fz_error *err);
+/* The same of a file whose size is known (from a manifest): a remote one is not asked for it. size < 0: not known. */
+fz_status io_open_sized(const file_io *io, const char *location, int64_t size, mem *m, io_file **out, fz_error *err);
 void io_close(io_file *f); /* NULL allowed */
 void io_submit(io_file *f, io_req *reqs, size_t n);
 /* Says that these ranges will be read, once each and about in this order: a remote file starts to fetch them, coalesced and
