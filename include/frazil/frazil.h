@@ -111,6 +111,17 @@ FZ_API void fz_session_close(fz_session *s);
 typedef void (*fz_notice_fn)(void *ctx, const char *message);
 FZ_API void fz_session_on_notice(fz_session *s, fz_notice_fn fn, void *ctx);
 
+/*
+ * Rows of the program's own as tables of a statement. `fn` is asked for each unqualified name in FROM that no table of the lake has (a
+ * table wins): it fills *out with a stream, which the statement releases, or returns FZ_NOT_FOUND, or another status with err filled,
+ * which fails the statement. It is called during fz_execute, in the thread that runs it, once per place where the name stands, and once
+ * more where the statement has to start again (a CSV file whose types had to be widened). `name` is as written, without quotes. The
+ * stream's get_schema and first get_next are called at once; later ones from any thread, one call at a time, while the statement runs or its
+ * result is read; what they fail with becomes the statement's error. Arrays are read where they lie. fn NULL: none. Since 0.1.
+ */
+typedef fz_status (*fz_table_fn)(void *ctx, const char *name, struct ArrowArrayStream *out, fz_error *err);
+FZ_API void fz_session_on_unknown_table(fz_session *s, fz_table_fn fn, void *ctx);
+
 /* Stops the running statement: it returns FZ_CANCELLED soon and leaves nothing behind. Async-signal-safe. */
 FZ_API void fz_session_cancel(fz_session *s);
 

@@ -59,6 +59,8 @@ struct fz_session {
     char *ns;                /* current namespace */
     fz_notice_fn notice;
     void *notice_ctx;
+    fz_table_fn unknown_table; /* asked for names that no table of the lake has; or NULL */
+    void *unknown_table_ctx;
     pthread_mutex_t notice_lock; /* one notice at a time; not the other lock, since a notice may ask for progress */
     pthread_mutex_t lock;    /* guards what follows */
     const progress *running; /* of the running statement, or NULL */

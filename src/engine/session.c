@@ -54,6 +54,12 @@ void fz_session_on_notice(fz_session *s, fz_notice_fn fn, void *ctx)
     s->notice_ctx = ctx;
 }
 
+void fz_session_on_unknown_table(fz_session *s, fz_table_fn fn, void *ctx)
+{
+    s->unknown_table = fn;
+    s->unknown_table_ctx = ctx;
+}
+
 void fz_session_cancel(fz_session *s)
 {
     atomic_store(&s->interrupt, true);

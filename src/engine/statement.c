@@ -2,6 +2,7 @@
  * statement.c: what one statement needs while it runs: names resolved to tables (each table once: all of the statement sees the same
  * state), files opened, parameters, the bound plan and its query.
  */
+#include "engine/arrow_table.h"
 #include "engine/avro_table.h"
 #include "engine/csv_table.h"
 #include "engine/engine_int.h"
@@ -15,6 +16,36 @@
 #define MAX_INPUTS 1024
 
 static fz_status statement_pin(statement *st, ib_ident id, ib_table **t, fz_error *err);
+
+/* A name that the lake doesn't have: rows of the program that the session belongs to; NULL in *out: it doesn't know it either. */
+static fz_status resolve_elsewhere(statement *st, const sql_name *name, const sql_travel *travel, table_source **out, fz_error *err)
+{
+    fz_session *s = st->s;
+    struct ArrowArrayStream in = {0};
+    fz_error e;
+    *out = NULL;
+    if (!s->unknown_table)
+        return FZ_OK;
+    const char *z = arena_strndup(&st->a, name->parts[0].name.p, name->parts[0].name.n);
+    if (!z)
+        return error_nomem(err);
+    error_set(&e, FZ_INVALID, "the rows of %s can't be had", z); /* where the callee says nothing */
+    fz_status f = s->unknown_table(s->unknown_table_ctx, z, &in, &e);
+    if (f == FZ_NOT_FOUND)
+        return FZ_OK;
+    if (f) {
+        e.status = f;
+        if (err)
+            *err = e;
+        return f;
+    }
+    if (travel && travel->kind != TRAVEL_NONE) {
+        if (in.release)
+            in.release(&in);
+        return error_sql(err, FZ_INVALID, "42601", "AS OF is for tables; %s isn't one", z);
+    }
+    return arrow_table_new(&in, name->parts[0].name, &s->lake->rt->rt->root, out, err);
+}
 
 static fz_status resolve_table(sql_resolver *r, const sql_name *name, const sql_travel *travel, arena *a, table_source **out, fz_error *err)
 {
@@ -33,6 +64,11 @@ static fz_status resolve_table(sql_resolver *r, const sql_name *name, const sql_
         }
         if (t)
             return metadata_table_open(st->s, t, kind, travel, out, err);
+    }
+    if (!t && name->n == 1) {
+        TRY(resolve_elsewhere(st, name, travel, out, err));
+        if (*out)
+            return FZ_OK;
     }
     if (!t)
         return error_sql(err, FZ_NOT_FOUND, "42P01", "there is no table " STR_FMT "." STR_FMT, STR_ARG(id.ns), STR_ARG(id.name));
