@@ -8,60 +8,6 @@
 #include <time.h>
 #include <unistd.h>
 
-#define ID "catalog_name = ?1 AND table_namespace = ?2 AND table_name = ?3"
-/* Rows that are views of other programs are no tables. %s: nothing where the column is missing. */
-#define TYPED "%s"
-static const char type_filter[] = " AND (iceberg_type = 'TABLE' OR iceberg_type IS NULL)";
-/* ?2 or something below it; '.' + 1 is '/' */
-#define BELOW(COLUMN) "(" COLUMN " = ?2 OR (" COLUMN " > ?2 || '.' AND " COLUMN " < ?2 || '/'))"
-
-static const char *const sql[SQ_STMTS_] = {
-    [SQ_LOAD] = "SELECT metadata_location FROM iceberg_tables WHERE " ID TYPED,
-    [SQ_EXISTS] = "SELECT 1 FROM iceberg_tables WHERE " ID,
-    [SQ_INSERT] = "INSERT INTO iceberg_tables (catalog_name, table_namespace, table_name, metadata_location, "
-                  "previous_metadata_location%s VALUES (?1, ?2, ?3, ?4, NULL%s",
-    [SQ_SWAP] = "UPDATE iceberg_tables SET metadata_location = ?4, previous_metadata_location = ?5 WHERE " ID
-                " AND metadata_location = ?5",
-    [SQ_DELETE] = "DELETE FROM iceberg_tables WHERE " ID TYPED,
-    [SQ_RENAME] = "UPDATE iceberg_tables SET table_namespace = ?4, table_name = ?5 WHERE " ID TYPED,
-    [SQ_NS_EXISTS] = "SELECT 1 WHERE EXISTS (SELECT 1 FROM iceberg_tables WHERE catalog_name = ?1 AND "
-                     BELOW("table_namespace") ") OR EXISTS (SELECT 1 FROM iceberg_namespace_properties WHERE "
-                     "catalog_name = ?1 AND " BELOW("namespace") ")",
-    [SQ_NS_INSERT] = "INSERT OR REPLACE INTO iceberg_namespace_properties (catalog_name, namespace, property_key, "
-                     "property_value) VALUES (?1, ?2, ?3, ?4)",
-    [SQ_NS_DELETE] = "DELETE FROM iceberg_namespace_properties WHERE catalog_name = ?1 AND namespace = ?2",
-    [SQ_NS_PROPS] = "SELECT property_key, property_value FROM iceberg_namespace_properties WHERE catalog_name = ?1 "
-                    "AND namespace = ?2 ORDER BY property_key",
-    [SQ_NS_LIST] = "SELECT table_namespace FROM iceberg_tables WHERE catalog_name = ?1 UNION SELECT namespace FROM "
-                   "iceberg_namespace_properties WHERE catalog_name = ?1 ORDER BY 1",
-    [SQ_TABLES] = "SELECT table_name FROM iceberg_tables WHERE catalog_name = ?1 AND table_namespace = ?2" TYPED
-                  " ORDER BY 1",
-    [SQ_BEGIN] = "BEGIN IMMEDIATE",
-    [SQ_COMMIT] = "COMMIT",
-    [SQ_ROLLBACK] = "ROLLBACK",
-};
-
-/* As SQLAlchemy makes them for PyIceberg's SqlCatalog. */
-static const char create_sql[] =
-    "BEGIN IMMEDIATE;"
-    "CREATE TABLE IF NOT EXISTS iceberg_tables (\n"
-    "\tcatalog_name VARCHAR(255) NOT NULL, \n"
-    "\ttable_namespace VARCHAR(255) NOT NULL, \n"
-    "\ttable_name VARCHAR(255) NOT NULL, \n"
-    "\tmetadata_location VARCHAR(1000), \n"
-    "\tprevious_metadata_location VARCHAR(1000), \n"
-    "\ticeberg_type VARCHAR(5), \n"
-    "\tPRIMARY KEY (catalog_name, table_namespace, table_name)\n"
-    ");"
-    "CREATE TABLE IF NOT EXISTS iceberg_namespace_properties (\n"
-    "\tcatalog_name VARCHAR(255) NOT NULL, \n"
-    "\tnamespace VARCHAR(255) NOT NULL, \n"
-    "\tproperty_key VARCHAR(255) NOT NULL, \n"
-    "\tproperty_value VARCHAR(1000) NOT NULL, \n"
-    "\tPRIMARY KEY (catalog_name, namespace, property_key)\n"
-    ");"
-    "COMMIT";
-
 static int64_t now_ms(void)
 {
     struct timespec t;
@@ -87,7 +33,7 @@ fz_status sq_fail(sq_catalog *c, sqlite3 *db, int rc, const char *what, fz_error
     switch (rc & 0xff) {
     case SQLITE_BUSY:
     case SQLITE_LOCKED:
-        st = error_set(err, FZ_BUSY, "the catalog was locked by another program for %lld ms", (long long)c->busy_ms);
+        st = error_set(err, FZ_BUSY, "the catalog was locked by another program for %lld ms", (long long)c->sql.busy_ms);
         error_hint(err, "find out which program keeps a transaction open on it");
         break;
     case SQLITE_NOMEM:
@@ -148,7 +94,7 @@ static void uri_add(sbuf *b, const char *path)
 static fz_status db_open(sq_catalog *c, sq_conn *k, int flags, fz_error *err)
 {
     sbuf uri;
-    sbuf_init(&uri, c->base.m);
+    sbuf_init(&uri, c->sql.base.m);
     uri_add(&uri, c->db_path);
     if (c->immutable)
         sbuf_addz(&uri, "?immutable=1");
@@ -165,7 +111,7 @@ static fz_status db_open(sq_catalog *c, sq_conn *k, int flags, fz_error *err)
         return st;
     }
     sqlite3_extended_result_codes(k->db, 1);
-    k->busy_ms = c->busy_ms;
+    k->busy_ms = c->sql.busy_ms;
     sqlite3_busy_handler(k->db, busy_wait, k);
     return FZ_OK;
 }
@@ -180,7 +126,7 @@ fz_status sq_exec(sq_catalog *c, sq_conn *k, const char *text, fz_error *err)
         fz_status st = sq_fail(c, k->db, rc, "the catalog can't be written", err);
         if (!sqlite3_get_autocommit(k->db))
             sqlite3_exec(k->db, "ROLLBACK", NULL, NULL, NULL);
-        if (st != FZ_BUSY || now_ms() - start >= c->busy_ms)
+        if (st != FZ_BUSY || now_ms() - start >= c->sql.busy_ms)
             return st;
         nap_us(2000); /* SQLite doesn't wait by itself where that could be a deadlock */
     }
@@ -194,6 +140,16 @@ static fz_status journal_set(sq_catalog *c, sq_conn *k, fz_error *err)
     return sq_exec(c, k, "PRAGMA synchronous = FULL", err);
 }
 
+static fz_status tables_create(sq_catalog *c, sq_conn *k, fz_error *err)
+{
+    sbuf text;
+    sbuf_init(&text, c->sql.base.m);
+    sbuf_printf(&text, "BEGIN IMMEDIATE;%s;%s;COMMIT", sql_create_tables, sql_create_properties);
+    fz_status st = text.failed ? error_nomem(err) : sq_exec(c, k, text.p, err);
+    sbuf_free(&text);
+    return st;
+}
+
 /* FZ_NOT_FOUND: the tables aren't there. */
 static fz_status tables_find(sq_catalog *c, sq_conn *k, fz_error *err)
 {
@@ -204,7 +160,7 @@ static fz_status tables_find(sq_catalog *c, sq_conn *k, fz_error *err)
         int rc = sqlite3_prepare_v2(k->db, probe[i], -1, &s, NULL);
         sqlite3_finalize(s);
         if (rc == SQLITE_OK) {
-            c->typed = i == 0;
+            c->sql.typed = i == 0;
             return FZ_OK;
         }
         if ((rc & 0xff) != SQLITE_ERROR)
@@ -217,13 +173,13 @@ static fz_status tables_find(sq_catalog *c, sq_conn *k, fz_error *err)
 
 fz_status sq_conn_open(sq_catalog *c, sq_conn *k, bool write, bool create, fz_error *err)
 {
-    int flags = c->read_only ? SQLITE_OPEN_READONLY : SQLITE_OPEN_READWRITE | (create ? SQLITE_OPEN_CREATE : 0);
+    int flags = c->sql.read_only ? SQLITE_OPEN_READONLY : SQLITE_OPEN_READWRITE | (create ? SQLITE_OPEN_CREATE : 0);
     TRY(db_open(c, k, flags, err));
     fz_status st = FZ_OK;
     if (write) {
         st = journal_set(c, k, err);
         if (st == FZ_OK && create)
-            st = sq_exec(c, k, create_sql, err);
+            st = tables_create(c, k, err);
     } else {
         st = tables_find(c, k, err);
     }
@@ -244,20 +200,22 @@ void sq_conn_close(sq_conn *k)
 
 /* ---- statements ---- */
 
-static fz_status prepare(sq_catalog *c, sq_conn *k, sq_stmt id, fz_error *err)
+static fz_status prepare(sq_catalog *c, sq_conn *k, int id, fz_error *err)
 {
-    char text[600];
-    const char *a = c->typed ? type_filter : "", *b = "";
-    if (id == SQ_INSERT) {
-        a = c->typed ? ", iceberg_type)" : ")";
-        b = c->typed ? ", 'TABLE')" : ")";
-    }
-    sqlite3_snprintf((int)sizeof text, text, sql[id], a, b);
-    int rc = sqlite3_prepare_v3(k->db, text, -1, SQLITE_PREPARE_PERSISTENT, &k->stmt[id], NULL);
+    static const char *const own[] = {"BEGIN IMMEDIATE", "COMMIT", "ROLLBACK"};
+    sbuf text;
+    sbuf_init(&text, c->sql.base.m);
+    if (id < SQL_STMTS_)
+        sql_text(id, SQL_SQLITE, c->sql.typed, &text);
+    else
+        sbuf_addz(&text, own[id - SQL_STMTS_]);
+    int rc = text.failed ? SQLITE_NOMEM : sqlite3_prepare_v3(k->db, text.p, -1, SQLITE_PREPARE_PERSISTENT, &k->stmt[id], NULL);
+    sbuf_free(&text);
     return rc == SQLITE_OK ? FZ_OK : sq_fail(c, k->db, rc, "the catalog can't be read", err);
 }
 
-fz_status sq_bind(sq_catalog *c, sq_conn *k, sq_stmt id, uint32_t n, const str *args, sqlite3_stmt **out, fz_error *err)
+/* The prepared statement, reset, with the strings bound from parameter 1 on. Connection locked. */
+static fz_status bind(sq_catalog *c, sq_conn *k, int id, uint32_t n, const str *args, sqlite3_stmt **out, fz_error *err)
 {
     if (!k->stmt[id])
         TRY(prepare(c, k, id, err));
@@ -282,11 +240,11 @@ fz_status sq_step(sq_catalog *c, sq_conn *k, sqlite3_stmt *s, int *rc, fz_error 
     return st;
 }
 
-fz_status sq_run(sq_catalog *c, sq_conn *k, sq_stmt id, uint32_t n, const str *args, int *changed, fz_error *err)
+static fz_status run(sq_catalog *c, sq_conn *k, int id, uint32_t n, const str *args, int *changed, fz_error *err)
 {
     sqlite3_stmt *s;
     int rc;
-    TRY(sq_bind(c, k, id, n, args, &s, err));
+    TRY(bind(c, k, id, n, args, &s, err));
     TRY(sq_step(c, k, s, &rc, err));
     if (changed)
         *changed = sqlite3_changes(k->db);
@@ -308,7 +266,8 @@ static bool file_same(const struct stat *a, const struct stat *b)
            a->st_mtim.tv_sec == b->st_mtim.tv_sec && a->st_mtim.tv_nsec == b->st_mtim.tv_nsec;
 }
 
-fz_status sq_read_begin(sq_catalog *c, fz_error *err)
+/* Locks the connection for reading (opened again where an immutable file was replaced). */
+static fz_status read_begin(sq_catalog *c, fz_error *err)
 {
     pthread_mutex_lock(&c->read.lock);
     if (!c->immutable)
@@ -329,9 +288,36 @@ fz_status sq_read_begin(sq_catalog *c, fz_error *err)
     return st;
 }
 
-void sq_read_end(sq_catalog *c)
+#define COLUMNS_MAX 4
+
+static fz_status sq_query(sql_catalog *b, sql_tx *tx, sql_stmt id, uint32_t n, const str *args, sql_row_fn row, void *ctx,
+                          fz_error *err)
 {
-    pthread_mutex_unlock(&c->read.lock);
+    sq_catalog *c = sq_of(b);
+    sq_conn *k = tx ? &c->write : &c->read;
+    sqlite3_stmt *s = NULL;
+    str columns[COLUMNS_MAX];
+    int rc;
+    if (!tx)
+        TRY(read_begin(c, err));
+    fz_status st = bind(c, k, id, n, args, &s, err);
+    while (st == FZ_OK && (st = sq_step(c, k, s, &rc, err)) == FZ_OK && rc == SQLITE_ROW) {
+        int w = sqlite3_column_count(s);
+        for (int i = 0; i < w && i < COLUMNS_MAX; i++)
+            columns[i] = sq_column(s, i);
+        st = row(ctx, (uint32_t)w, columns, err);
+    }
+    if (s)
+        sqlite3_reset(s);
+    if (!tx)
+        pthread_mutex_unlock(&c->read.lock);
+    return st;
+}
+
+/* What SQLite needs no statement for is done by its write transaction. */
+static fz_status sq_run(sql_catalog *b, sql_tx *tx, sql_stmt id, uint32_t n, const str *args, int *changed, fz_error *err)
+{
+    return id == SQL_NS_LOCK ? FZ_OK : run(sq_of(b), &sq_of(b)->write, id, n, args, changed, err);
 }
 
 /* Another program may hold the file for a moment just when the transaction ends (rollback journal). */
@@ -339,22 +325,23 @@ static fz_status commit_run(sq_catalog *c, sq_conn *k, bool *unknown, fz_error *
 {
     int64_t start = now_ms();
     for (;;) {
-        fz_status st = sq_run(c, k, SQ_COMMIT, 0, NULL, NULL, err);
+        fz_status st = run(c, k, SQ_COMMIT, 0, NULL, NULL, err);
         if (st == FZ_OK)
             return FZ_OK;
         if (st != FZ_BUSY) {
             *unknown = true;
             return st;
         }
-        if (now_ms() - start >= c->busy_ms)
+        if (now_ms() - start >= c->sql.busy_ms)
             return st;
         nap_us(1000);
     }
 }
 
-fz_status sq_transaction(sq_catalog *c, fz_status (*body)(sq_catalog *c, void *ctx, fz_error *err), void *ctx,
-                         bool *unknown, fz_error *err)
+static fz_status sq_transaction(sql_catalog *b, fz_status (*body)(sql_catalog *c, sql_tx *tx, void *ctx, fz_error *err),
+                                void *ctx, bool *unknown, fz_error *err)
 {
+    sq_catalog *c = sq_of(b);
     sq_conn *k = &c->write;
     fz_status st = FZ_OK;
     *unknown = false;
@@ -362,14 +349,16 @@ fz_status sq_transaction(sq_catalog *c, fz_status (*body)(sq_catalog *c, void *c
     if (!k->db)
         st = sq_conn_open(c, k, true, false, err);
     if (st == FZ_OK)
-        st = sq_run(c, k, SQ_BEGIN, 0, NULL, NULL, err);
+        st = run(c, k, SQ_BEGIN, 0, NULL, NULL, err);
     if (st == FZ_OK) {
-        st = body(c, ctx, err);
+        st = body(b, (sql_tx *)k, ctx, err);
         if (st == FZ_OK)
             st = commit_run(c, k, unknown, err);
         if (!sqlite3_get_autocommit(k->db))
-            sq_run(c, k, SQ_ROLLBACK, 0, NULL, NULL, NULL);
+            run(c, k, SQ_ROLLBACK, 0, NULL, NULL, NULL);
     }
     pthread_mutex_unlock(&k->lock);
     return st;
 }
+
+const sql_db_ops sq_db = {.query = sq_query, .run = sq_run, .transaction = sq_transaction, .place_check = sq_moved_check};

@@ -1,13 +1,11 @@
 /*
- * lake.c: the directory of an embedded catalog: finding or making it, the catalog's name, where
- * tables go, and noticing a lake that was moved.
+ * lake.c: the directory of an embedded catalog: finding or making it, the catalog's name,
+ * and noticing a lake that was moved.
  *
  * A lake is made in this order, so that a folder with anything in it but no catalog.db is never a
  * lake somebody else is about to make: the folder, catalog.db, everything else.
  */
 #include "catalog/sqlite/sqlite_int.h"
-#include "catalog/stage.h"
-#include "iceberg/update/layout.h"
 #include "io/io.h"
 
 #include <dirent.h>
@@ -90,6 +88,20 @@ static bool joined_exists(const char *path, const char *tail)
     return access(full, F_OK) == 0;
 }
 
+static fz_status warehouse_set(sq_catalog *c, size_t n, fz_error *err)
+{
+    static const char head[] = "file://", tail[] = "/warehouse";
+    char *p = arena_alloc(&c->mem, n + sizeof head + sizeof tail);
+    if (!p)
+        return error_nomem(err);
+    memcpy(p, head, sizeof head - 1);
+    memcpy(p + sizeof head - 1, c->lake, n);
+    memcpy(p + sizeof head - 1 + n, tail, sizeof tail);
+    c->sql.warehouse = p;
+    c->sql.place = c->lake;
+    return FZ_OK;
+}
+
 /* Fills lake, db_path, network, read_only, immutable. *create: the file is still to be made. */
 fz_status sq_lake_find(sq_catalog *c, const sqlite_catalog_options *o, bool *create, fz_error *err)
 {
@@ -124,13 +136,14 @@ fz_status sq_lake_find(sq_catalog *c, const sqlite_catalog_options *o, bool *cre
         return error_nomem(err);
     memcpy(c->db_path, real, n);
     memcpy(c->db_path + n, "/catalog.db", sizeof "/catalog.db");
+    TRY(warehouse_set(c, n, err));
     c->network = is_network(real);
     *create = access(c->db_path, F_OK) < 0;
     if (!*create) {
         /* Somebody may still be making it: then its tables are made here as well as there. */
         *create = o->create_if_missing && !o->read_only && stat(c->db_path, &s) == 0 && s.st_size == 0;
         bool writable = access(real, W_OK) == 0 && access(c->db_path, W_OK) == 0;
-        c->read_only = o->read_only || !writable;
+        c->sql.read_only = o->read_only || !writable;
         c->immutable = access(real, W_OK) < 0 && !joined_exists(c->db_path, "-wal");
         *create = *create && writable;
         return FZ_OK;
@@ -184,8 +197,8 @@ fz_status sq_name_find(sq_catalog *c, const char *wanted, fz_error *err)
 {
     static char default_name[] = "default";
     if (wanted && *wanted) {
-        c->name = arena_strndup(&c->mem, wanted, strlen(wanted));
-        return c->name ? FZ_OK : error_nomem(err);
+        c->sql.name = arena_strndup(&c->mem, wanted, strlen(wanted));
+        return c->sql.name ? FZ_OK : error_nomem(err);
     }
     char *name = "", *first = NULL, *second = NULL;
     bool has_default = false;
@@ -199,7 +212,7 @@ fz_status sq_name_find(sq_catalog *c, const char *wanted, fz_error *err)
         else if (!second)
             second = name;
     }
-    c->name = has_default || !first ? default_name : first;
+    c->sql.name = has_default || !first ? default_name : first;
     if (!second)
         return FZ_OK;
     if (has_default) {
@@ -221,8 +234,9 @@ static bool file_same(const char *a, const char *b)
     return stat(a, &x) == 0 && stat(b, &y) == 0 && x.st_dev == y.st_dev && x.st_ino == y.st_ino;
 }
 
-fz_status sq_moved_check(sq_catalog *c, ib_ident id, const char *location, fz_error *err)
+fz_status sq_moved_check(sql_catalog *b, ib_ident id, const char *location, fz_error *err)
 {
+    sq_catalog *c = sq_of(b);
     static const char warehouse[] = "/warehouse/";
     const char *path = io_local_path(location);
     size_t n = strlen(c->lake);
@@ -246,55 +260,4 @@ fz_status sq_moved_check(sq_catalog *c, ib_ident id, const char *location, fz_er
         return FZ_INVALID;
     }
     return FZ_OK;
-}
-
-/* ---- where a table goes ---- */
-
-/* A namespace's property "location" wins, as with PyIceberg. */
-static fz_status ns_location(sq_catalog *c, str ns, arena *a, str *out, fz_error *err)
-{
-    ib_props props;
-    *out = (str){0};
-    TRY(sq_namespace_props(&c->base, ns, a, &props, err));
-    *out = ib_prop(&props, "location");
-    while (out->n > 1 && out->p[out->n - 1] == '/')
-        out->n--;
-    return FZ_OK;
-}
-
-fz_status sq_default_location(ib_catalog *b, ib_ident id, arena *a, str *out, fz_error *err)
-{
-    sq_catalog *c = sq_of(b);
-    str own;
-    TRY(table_name_check(id, err));
-    TRY(ns_location(c, id.ns, a, &own, err));
-    sbuf s;
-    sbuf_init(&s, c->base.m);
-    if (own.n) {
-        sbuf_str(&s, own);
-    } else {
-        sbuf_addz(&s, "file://");
-        sbuf_addz(&s, c->lake);
-        sbuf_addz(&s, "/warehouse/");
-        folder_name(id.ns, &s);
-    }
-    sbuf_addc(&s, '/');
-    folder_name(id.name, &s);
-    fz_status st = FZ_OK;
-    const char *local = s.failed ? NULL : io_local_path(s.p);
-    if (local && !folder_empty(local)) { /* an older table's files: a folder nobody used */
-        char uuid[UUID_TEXT];
-        st = ib_uuid_new(uuid, err);
-        sbuf_addc(&s, '-');
-        if (st == FZ_OK)
-            sbuf_add(&s, uuid, 8);
-    }
-    if (st == FZ_OK) {
-        out->n = s.n;
-        out->p = s.failed ? NULL : arena_strndup(a, s.p, s.n);
-        if (!out->p)
-            st = error_nomem(err);
-    }
-    sbuf_free(&s);
-    return st;
 }

@@ -22,12 +22,12 @@ static uint64_t name_hash(uint64_t h, str s)
 
 static fz_status sq_queue_lock(ib_catalog *b, ib_ident id, int64_t timeout_ms, void **token, fz_error *err)
 {
-    sq_catalog *c = sq_of(b);
+    sq_catalog *c = sq_of(sql_of(b));
     *token = NULL;
-    if (c->read_only || c->network)
+    if (c->sql.read_only || c->network)
         return FZ_OK;
     char path[PATH_MAX + 64];
-    uint64_t h = name_hash(name_hash(name_hash(0xcbf29ce484222325u, str_of(c->name)), id.ns), id.name);
+    uint64_t h = name_hash(name_hash(name_hash(0xcbf29ce484222325u, str_of(c->sql.name)), id.ns), id.name);
     int n = snprintf(path, sizeof path, "%s/.frazil/locks/%016llx.lock", c->lake, (unsigned long long)h);
     if (n < 0 || (size_t)n >= sizeof path)
         return FZ_OK;
@@ -57,11 +57,12 @@ static void sq_queue_unlock(ib_catalog *b, void *token)
 
 static void sq_close(ib_catalog *b)
 {
-    sq_catalog *c = sq_of(b);
+    sq_catalog *c = sq_of(sql_of(b));
     sq_conn_close(&c->read);
     sq_conn_close(&c->write);
     pthread_mutex_destroy(&c->read.lock);
     pthread_mutex_destroy(&c->write.lock);
+    file_io_unref(b->io);
     arena_free(&c->mem);
     mem_free(b->m, c, sizeof *c);
 }
@@ -69,19 +70,7 @@ static void sq_close(ib_catalog *b)
 static const ib_catalog_ops ops = {
     .kind = "sqlite",
     .close = sq_close,
-    .list_namespaces = sq_list_namespaces,
-    .namespace_exists = sq_namespace_exists,
-    .create_namespace = sq_create_namespace,
-    .drop_namespace = sq_drop_namespace,
-    .namespace_props = sq_namespace_props,
-    .list_tables = sq_list_tables,
-    .load_table = sq_load_table,
-    .default_location = sq_default_location,
-    .create_table = sq_create_table,
-    .register_table = sq_register_table,
-    .drop_table = sq_drop_table,
-    .rename_table = sq_rename_table,
-    .commit = sq_commit,
+    SQL_CATALOG_OPS,
     .queue_lock = sq_queue_lock,
     .queue_unlock = sq_queue_unlock,
 };
@@ -93,7 +82,7 @@ static fz_status connections_open(sq_catalog *c, const sqlite_catalog_options *o
     if (c->immutable && stat(c->db_path, &c->seen) < 0)
         return error_errno(err, errno, c->db_path, "the catalog can't be opened");
     fz_status st = sq_conn_open(c, &c->read, false, false, err);
-    if (st == FZ_NOT_FOUND && !create && o->create_if_missing && !c->read_only) {
+    if (st == FZ_NOT_FOUND && !create && o->create_if_missing && !c->sql.read_only) {
         /* A SQLite file without the tables: PyIceberg would make them too. */
         TRY(sq_conn_open(c, &c->write, true, true, err));
         st = sq_conn_open(c, &c->read, false, false, err);
@@ -107,10 +96,11 @@ fz_status sqlite_catalog_open(const sqlite_catalog_options *o, mem *m, logger *l
     sq_catalog *c = mem_zalloc(m, sizeof *c);
     if (!c)
         return error_nomem(err);
-    c->base = (ib_catalog){.ops = &ops, .m = m};
+    c->sql.base = (ib_catalog){.ops = &ops, .m = m};
+    c->sql.db = &sq_db;
     c->log = log;
-    c->busy_ms = o->busy_timeout_ms > 0 ? o->busy_timeout_ms : BUSY_MS;
-    c->read_only = o->read_only;
+    c->sql.busy_ms = o->busy_timeout_ms > 0 ? o->busy_timeout_ms : BUSY_MS;
+    c->sql.read_only = o->read_only;
     arena_init(&c->mem, m);
     pthread_mutex_init(&c->read.lock, NULL);
     pthread_mutex_init(&c->write.lock, NULL);
@@ -119,9 +109,9 @@ fz_status sqlite_catalog_open(const sqlite_catalog_options *o, mem *m, logger *l
     if (st == FZ_OK)
         st = connections_open(c, o, create, err);
     if (st != FZ_OK) {
-        sq_close(&c->base);
+        sq_close(&c->sql.base);
         return st;
     }
-    *out = &c->base;
+    *out = &c->sql.base;
     return FZ_OK;
 }
