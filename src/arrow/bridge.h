@@ -25,6 +25,13 @@ fz_status bridge_export_schema(const row_schema *s, struct ArrowSchema *out, fz_
 /* A struct array of the batch's selected rows; its memory comes from m's allocator and may outlive m. */
 fz_status bridge_export_batch(const row_schema *s, const batch *b, mem *m, struct ArrowArray *out,
                               fz_error *err);
+/* What the arrays of one result share: the memory of constant columns, which are the same in many batches. NULL: no memory. Used by many
+ * threads at once; arrays may outlive it. */
+typedef struct bridge_shared bridge_shared;
+bridge_shared *bridge_shared_new(uint32_t ncols);
+void bridge_shared_free(bridge_shared *x); /* NULL allowed */
+/* bridge_export_batch with what the batches before had in common; the same m and schema for one x. */
+fz_status bridge_export_shared(const row_schema *s, const batch *b, mem *m, bridge_shared *x, struct ArrowArray *out, fz_error *err);
 /* Columns of a "+s" schema; names and nested types in the arena. An Arrow type that has no
  * counterpart is FZ_UNSUPPORTED, naming column and format string. */
 fz_status bridge_import_schema(const struct ArrowSchema *in, arena *a, row_schema *out, fz_error *err);

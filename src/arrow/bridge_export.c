@@ -4,17 +4,24 @@
  * Everything that one call hands out lies in the arena of one refcounted block. The parent
  * structure and each of its children hold a reference, because a consumer may move a child out
  * and release the parent before it (the specification's "moving child arrays").
+ *
+ * A constant column of a result tends to stay the same for many batches: its values are written once, into a
+ * block of their own, and every array that has them holds a reference of that block (bridge_shared).
  */
 #include "arrow/bridge.h"
 
 #include <limits.h>
+#include <pthread.h>
 #include <stdio.h>
 
 typedef struct export_block {
     _Atomic int refs;
     mem m;    /* the allocator of who exported, but not his budget: the block outlives it */
     arena a;
+    struct lent *lent; /* of other blocks, given back with this one */
 } export_block;
+
+typedef struct lent { struct lent *next; export_block *b; } lent;
 
 static export_block *block_new(mem *from)
 {
@@ -33,6 +40,8 @@ static void block_unref(export_block *b)
 {
     if (atomic_fetch_sub_explicit(&b->refs, 1, memory_order_acq_rel) != 1)
         return;
+    for (lent *l = b->lent; l; l = l->next)
+        block_unref(l->b); /* which has lent nothing itself */
     mem m;
     mem_init(&m, NULL, &b->m.hooks, 0);
     arena_free(&b->a);
@@ -396,8 +405,156 @@ static void array_own(export_block *b, struct ArrowArray *a)
         array_own(b, a->children[i]);
 }
 
-fz_status bridge_export_batch(const row_schema *s, const batch *in, mem *m, struct ArrowArray *out,
-                              fz_error *err)
+/* ---- constants ---- */
+
+#define CONSTANTS 4 /* per column: workers at different places of a table meet different ones */
+
+/* A constant that was exported; `b` NULL: a free place. */
+typedef struct constant {
+    export_block *b;
+    struct ArrowArray as;
+    bool null;
+    size_t n;
+    const void *value;    /* n bytes of it, in b */
+} constant;
+
+struct bridge_shared {
+    uint32_t ncols;
+    pthread_mutex_t lock; /* guards what follows */
+    struct { constant of[CONSTANTS]; unsigned oldest; } col[];
+};
+
+bridge_shared *bridge_shared_new(uint32_t ncols)
+{
+    mem m;
+    mem_init(&m, NULL, NULL, 0);
+    bridge_shared *x = mem_zalloc(&m, sizeof *x + ncols * sizeof x->col[0]);
+    if (!x)
+        return NULL;
+    if (pthread_mutex_init(&x->lock, NULL)) {
+        mem_free(&m, x, sizeof *x + ncols * sizeof x->col[0]);
+        return NULL;
+    }
+    x->ncols = ncols;
+    return x;
+}
+
+void bridge_shared_free(bridge_shared *x)
+{
+    if (!x)
+        return;
+    for (uint32_t i = 0; i < x->ncols; i++)
+        for (unsigned k = 0; k < CONSTANTS; k++)
+            if (x->col[i].of[k].b)
+                block_unref(x->col[i].of[k].b);
+    pthread_mutex_destroy(&x->lock);
+    mem m;
+    mem_init(&m, NULL, NULL, 0);
+    mem_free(&m, x, sizeof *x + x->ncols * sizeof x->col[0]);
+}
+
+/* The block takes part in another's memory until its own end. */
+static fz_status block_borrow(export_block *b, export_block *from, fz_error *err)
+{
+    lent *l = ARENA_NEW(&b->a, lent);
+    if (!l)
+        return error_nomem(err);
+    *l = (lent){b->lent, block_ref(from)};
+    b->lent = l;
+    return FZ_OK;
+}
+
+/* As many rows of c as `out` wants. */
+static fz_status constant_lend(export_block *b, const constant *c, struct ArrowArray *out, fz_error *err)
+{
+    out->buffers = ARENA_ARRAY(&b->a, const void *, 3);
+    if (!out->buffers)
+        return error_nomem(err);
+    memcpy(out->buffers, c->as.buffers, 3 * sizeof *out->buffers);
+    out->n_buffers = c->as.n_buffers;
+    out->null_count = c->null ? out->length : 0;
+    return block_borrow(b, c->b, err);
+}
+
+/* What makes a constant: its bytes, or that it is null. */
+static constant constant_key(const vec *v)
+{
+    constant k = {.null = v->valid && !bit_get(v->valid, 0)};
+    if (k.null)
+        return k;
+    k.value = v->data;
+    k.n = phys_size(type_phys(v->t));
+    if (type_phys(v->t) == PHYS_STR) {
+        str s = strview_str(v->data);
+        k.value = s.p;
+        k.n = s.n;
+    }
+    return k;
+}
+
+/* Among the column's, or NULL; under the lock. */
+static const constant *constant_find(const bridge_shared *x, uint32_t col, const constant *key, int64_t rows)
+{
+    for (unsigned i = 0; i < CONSTANTS; i++) {
+        const constant *c = &x->col[col].of[i];
+        if (c->b && c->as.length >= rows && c->null == key->null && c->n == key->n && (c->n == 0 || memcmp(c->value, key->value, c->n) == 0))
+            return c;
+    }
+    return NULL;
+}
+
+static fz_status constant_make(str name, const vec *v, rows r, mem *m, constant *c, fz_error *err)
+{
+    fz_status st = FZ_NOMEM;
+    arena scratch;
+    void *value;
+    arena_init(&scratch, m);
+    c->b = block_new(m);
+    if (!c->b || !(value = arena_alloc(&c->b->a, c->n))) {
+        error_nomem(err);
+        goto out;
+    }
+    if (c->n)
+        memcpy(value, c->value, c->n);
+    c->value = value;
+    TRY_GOTO(vec_export(c->b, name, v, (rows){NULL, r.n}, &scratch, &c->as, err));
+out:
+    if (st != FZ_OK && c->b)
+        block_unref(c->b);
+    arena_free(&scratch);
+    return st;
+}
+
+/* A column that is CONST and not nested. */
+static fz_status constant_export(export_block *b, bridge_shared *x, uint32_t col, str name, const vec *v, rows r, struct ArrowArray *out,
+                                 fz_error *err)
+{
+    constant c = constant_key(v);
+    out->length = r.n;
+    pthread_mutex_lock(&x->lock);
+    const constant *known = constant_find(x, col, &c, r.n);
+    fz_status st = known ? constant_lend(b, known, out, err) : FZ_OK;
+    pthread_mutex_unlock(&x->lock);
+    if (known)
+        return st;
+    TRY(constant_make(name, v, r, &b->m, &c, err));
+    st = constant_lend(b, &c, out, err);
+    pthread_mutex_lock(&x->lock);
+    constant *to = &x->col[col].of[x->col[col].oldest++ % CONSTANTS];
+    export_block *was = to->b;
+    *to = c;
+    pthread_mutex_unlock(&x->lock);
+    if (was)
+        block_unref(was);
+    return st;
+}
+
+fz_status bridge_export_batch(const row_schema *s, const batch *in, mem *m, struct ArrowArray *out, fz_error *err)
+{
+    return bridge_export_shared(s, in, m, NULL, out, err);
+}
+
+fz_status bridge_export_shared(const row_schema *s, const batch *in, mem *m, bridge_shared *x, struct ArrowArray *out, fz_error *err)
 {
     memset(out, 0, sizeof *out);
     if (s->n != in->ncols)
@@ -410,7 +567,12 @@ fz_status bridge_export_batch(const row_schema *s, const batch *in, mem *m, stru
     struct ArrowArray top = {.length = in->nsel, .n_buffers = 1, .buffers = ARENA_ARRAY(&b->a, const void *, 1)};
     fz_status st = top.buffers ? array_children(b, s->n, &top, err) : error_nomem(err);
     for (uint32_t i = 0; i < s->n && st == FZ_OK; i++) {
-        st = vec_export(b, s->cols[i].name, &in->cols[i], (rows){in->sel, in->nsel}, &scratch, top.children[i], err);
+        const vec *v = &in->cols[i];
+        rows r = {in->sel, in->nsel};
+        if (x && i < x->ncols && v->enc == VEC_CONST && v->t.id != T_NULL && !type_is_nested(v->t))
+            st = constant_export(b, x, i, s->cols[i].name, v, r, top.children[i], err);
+        else
+            st = vec_export(b, s->cols[i].name, v, r, &scratch, top.children[i], err);
         arena_reset(&scratch);
     }
     arena_free(&scratch);

@@ -26,12 +26,14 @@
 #define SLAB_BYTES ((size_t)4 << 20)
 #define BLOCK_MIN  ((size_t)16 << 10)
 #define BLOCK_MAX  ((size_t)1 << 20)
-#define SPARE      4
+#define SPARE      16
+#define PAGE       ((size_t)4096) /* or a part of one */
 
 typedef struct slab {
     slab_pool *pool;
     struct slab *next;     /* among the spare ones */
     size_t at;             /* where the next block begins; only for the pool's current slab */
+    size_t paged;          /* up to where it was in use before */
     _Atomic uint32_t refs;
 } slab;
 
@@ -72,6 +74,7 @@ static slab *slab_map(slab_pool *p)
     munmap(raw + before + SLAB_BYTES, SLAB_BYTES - before);
     slab *s = (slab *)(raw + before);
     s->pool = p;
+    s->paged = PAGE;
     atomic_init(&s->refs, 0);
     p->refs++;
     return s;
@@ -95,10 +98,20 @@ static void slab_unref(slab *s)
     pool_unref(p);
 }
 
+/* A block is paged in at once, just before it is filled: as many single faults cost more, and a whole slab at once would
+   have left the processor's cache when its turn comes. */
+static void page_in(slab *s, size_t from, size_t to)
+{
+    to = (to + PAGE - 1) & ~(PAGE - 1);
+    if (to > from)
+        madvise((char *)s + from, to - from, MADV_POPULATE_WRITE); /* a wish */
+}
+
 static void *block_new(slab_pool *p, size_t size)
 {
-    slab *full = NULL, *fresh = NULL;
+    slab *full = NULL;
     char *block = NULL;
+    size_t fresh = 0, end = 0;
     size_t wanted = size;
     size = ((size + 63) & ~(size_t)63) + GAP;
     pthread_mutex_lock(&p->lock);
@@ -111,7 +124,6 @@ static void *block_new(slab_pool *p, size_t size)
             p->n_spare--;
         } else {
             s = slab_map(p);
-            fresh = full ? s : NULL; /* a result that fits one slab doesn't pay for all of it */
         }
         p->current = s;
         if (s) {
@@ -122,14 +134,19 @@ static void *block_new(slab_pool *p, size_t size)
     if (s) {
         block = (char *)s + s->at;
         s->at += size;
+        if (s->at > s->paged) {
+            fresh = s->paged;
+            end = s->at;
+            s->paged = (end + PAGE - 1) & ~(PAGE - 1);
+        }
         POISON(block + wanted, size - wanted);
         atomic_fetch_add_explicit(&s->refs, 1, memory_order_relaxed);
     }
     pthread_mutex_unlock(&p->lock);
     if (full)
         slab_unref(full);
-    if (fresh)
-        madvise(fresh, SLAB_BYTES, MADV_POPULATE_WRITE); /* a wish; this block keeps the slab */
+    if (end)
+        page_in(s, fresh, end); /* the block keeps the slab */
     return block;
 }
 

@@ -3,7 +3,7 @@
  * after the other and kept or dropped in about that order (arrays handed out as Arrow).
  *
  * libc would take fresh pages for them, 4 kB at a time, and for a large result the page faults cost more than all
- * other work. Here blocks are cut from slabs of 4 MB that are paged in at once; a slab is used again, or
+ * other work. Here blocks are cut from slabs of 4 MB, and each is paged in at once just before it is used; a slab is used again, or
  * unmapped, when its last block is freed. (Huge pages would be cheaper still on bare metal; on virtual machines that give free
  * memory back to their host they cost up to ten times as much.) Small blocks and very large ones are libc's.
  *

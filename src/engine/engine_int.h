@@ -82,6 +82,7 @@ struct fz_result {
     bool end;
     bool taken;              /* batches were asked of the query */
     slab_pool *slabs;        /* what exported arrays lie in; NULL until one is asked for */
+    struct bridge_shared *shared; /* among those arrays */
     mem exports;             /* allocates from slabs, on nobody's account: arrays outlive the result */
     query_maker arrays;      /* the query makes arrays; its make is NULL before the first one, and where batches were asked for */
 };

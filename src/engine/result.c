@@ -161,13 +161,18 @@ fz_status fz_result_schema(fz_result *r, struct ArrowSchema *out, fz_error *err)
  * They are made by the query's workers where the first thing that is asked of a result is an array. A result of which
  * batches were taken already goes on with batches. */
 
+static fz_status array_export(fz_result *r, const batch *b, struct ArrowArray *out, fz_error *err)
+{
+    return bridge_export_shared(&r->schema, b, r->slabs ? &r->exports : r->s->lake->m, r->shared, out, err);
+}
+
 static fz_status array_make(void *ctx, const batch *b, void **made, fz_error *err)
 {
     fz_result *r = ctx;
     struct ArrowArray *a = mem_alloc(&r->s->m, sizeof *a);
     if (!a)
         return error_nomem(err);
-    fz_status st = bridge_export_batch(&r->schema, b, r->slabs ? &r->exports : r->s->lake->m, a, err);
+    fz_status st = array_export(r, b, a, err);
     if (st)
         mem_free(&r->s->m, a, sizeof *a);
     else
@@ -185,12 +190,14 @@ static void array_drop(void *ctx, void *made)
 
 static fz_status arrays_begin(fz_result *r, fz_error *err)
 {
-    if (!r->s->lake->m->hooks.resize) { /* a program's own allocator is used for everything */
+    if (!r->slabs && !r->s->lake->m->hooks.resize) { /* a program's own allocator is used for everything */
         if (!(r->slabs = slab_pool_new()))
             return error_nomem(err);
         mem_hooks h = slab_hooks(r->slabs);
         mem_init(&r->exports, NULL, &h, 0);
     }
+    if (!r->shared && !(r->shared = bridge_shared_new(r->schema.n)))
+        return error_nomem(err);
     r->arrays = (query_maker){array_make, array_drop, r};
     return FZ_OK;
 }
@@ -202,7 +209,7 @@ fz_status fz_result_next(fz_result *r, struct ArrowArray *out, fz_error *err)
         TRY(arrays_begin(r, err));
     if (r->taken) {
         TRY(result_next_batch(r, err));
-        return r->end ? FZ_OK : bridge_export_batch(&r->schema, &r->cur, r->slabs ? &r->exports : r->s->lake->m, out, err);
+        return r->end ? FZ_OK : array_export(r, &r->cur, out, err);
     }
     if (r->end || !r->st) {
         r->end = true;
@@ -226,6 +233,7 @@ void fz_result_release(fz_result *r)
         return;
     batch_free(&r->cur);
     statement_free(r->st);
+    bridge_shared_free(r->shared);
     slab_pool_release(r->slabs);
     mem_free(&r->s->m, r, sizeof *r);
 }

@@ -151,6 +151,78 @@ static void what_goes_out_comes_back(void **state)
     }
 }
 
+/* A batch whose columns are each the cell of one row, in `n` rows. */
+static void fill_constant(batch *b, uint32_t row, uint32_t n)
+{
+    batch_reset(b);
+    assert_int_equal(batch_columns(b, NCOLS, NULL), FZ_OK);
+    b->nrows = b->nsel = n;
+    for (uint32_t c = 0; c < NCOLS; c++) {
+        datum d = cell(c, row);
+        assert_int_equal(vec_const(&b->cols[c], &d, n, &b->mem, NULL), FZ_OK);
+    }
+}
+
+static void constants_come_back(struct ArrowArray *a, uint32_t row, uint32_t n, mem *m)
+{
+    struct ArrowSchema s;
+    arena names;
+    row_schema back;
+    batch dst;
+    fz_error e;
+    batch_init(&dst, m);
+    arena_init(&names, m);
+    assert_int_equal(bridge_export_schema(&schema, &s, &e), FZ_OK);
+    assert_int_equal(bridge_import_schema(&s, &names, &back, &e), FZ_OK);
+    if (bridge_import_rows(&s, &back, a, &dst, &e) != FZ_OK)
+        fail_msg("%s", e.message);
+    assert_int_equal(dst.nrows, n);
+    for (uint32_t c = 0; c < NCOLS; c++)
+        for (uint32_t i = 0; i < n; i++) {
+            datum got = vec_datum(&dst.cols[c], i), want = cell(c, row);
+            if (!datum_eq(&got, &want))
+                fail_msg("column %u row %u", c, i);
+        }
+    s.release(&s);
+    batch_free(&dst);
+    arena_free(&names);
+}
+
+/* Constant columns that stay the same lie in memory once, also when the arrays have different numbers of rows. */
+static void constants_are_shared(void **state)
+{
+    enum { N = 40 };
+    mem m;
+    mem_init(&m, NULL, NULL, 0);
+    static const uint32_t row[N] = {5, 5, 5, 6, 6, 5, 0, 1, 2, 3, 4, 7, 5, 6}, n[N] = {700, 700, 1, 90, 900, 699, 1, 2, 3, 4, 5, 6, 70, 80};
+    struct ArrowArray a[N];
+    uint16_t sel[2] = {3, 6};
+    bridge_shared *x = bridge_shared_new(NCOLS);
+    batch src;
+    fz_error e;
+    assert_non_null(x);
+    batch_init(&src, &m);
+    for (int i = 0; i < 14; i++) {
+        fill_constant(&src, row[i], n[i]);
+        if (i == 13) {
+            src.sel = sel;
+            src.nsel = 2;
+        }
+        assert_int_equal(bridge_export_shared(&schema, &src, &m, x, &a[i], &e), FZ_OK);
+    }
+    batch_free(&src);
+    bridge_shared_free(x); /* arrays outlive it */
+    for (int c = 0; c < NCOLS; c++) {
+        assert_ptr_equal(a[0].children[c]->buffers[1], a[1].children[c]->buffers[1]);
+        assert_ptr_equal(a[0].children[c]->buffers[1], a[2].children[c]->buffers[1]);
+        assert_ptr_equal(a[0].children[c]->buffers[1], a[5].children[c]->buffers[1]);
+        assert_ptr_not_equal(a[3].children[c]->buffers[1], a[4].children[c]->buffers[1]); /* too few rows */
+    }
+    for (int i = 0; i < 14; i++)
+        constants_come_back(&a[(i + 5) % 14], row[(i + 5) % 14], (i + 5) % 14 == 13 ? 2 : n[(i + 5) % 14], &m);
+    assert_int_equal(m.used, 0);
+}
+
 /* A consumer may take a child and release the parent first. */
 static void children_can_be_moved_out(void **state)
 {
@@ -686,7 +758,8 @@ static void wrong_lists_are_refused(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(what_goes_out_comes_back),    cmocka_unit_test(children_can_be_moved_out),
+        cmocka_unit_test(what_goes_out_comes_back),    cmocka_unit_test(constants_are_shared),
+        cmocka_unit_test(children_can_be_moved_out),
         cmocka_unit_test(other_layouts_are_converted), cmocka_unit_test(text_layouts_are_converted),
         cmocka_unit_test(dictionaries_are_kept),       cmocka_unit_test(what_is_wrong_is_refused),
         cmocka_unit_test(schemas_are_checked),           cmocka_unit_test(nested_layouts_are_read),
