@@ -73,3 +73,16 @@ def trade_csv(tmp_path):
     path = tmp_path / "trade.csv"
     subprocess.run([os.path.join(os.path.dirname(FRAZIL), "gen_trade"), "20000", str(path)], check=True)
     return str(path)
+
+
+sys.path.insert(0, os.path.join(ROOT, "tests"))
+
+
+@pytest.fixture(scope="session")
+def weed():
+    """S3 and a REST catalog with OAuth2: one server for the whole run, so that a test keeps to a namespace of its own."""
+    import servers
+    try:
+        return servers.shared_weed()
+    except servers.Missing as e:
+        pytest.skip(str(e))
