@@ -87,14 +87,17 @@ FZ_API void fz_runtime_release(fz_runtime *rt);
 /* ---- lakes and sessions ---- */
 
 /*
- * Opens the lake in a directory. An empty or missing directory is a lake without tables; it is written
- * to by the first statement that writes. location NULL: $FRAZIL_LAKE, else "lake" in the current
- * directory.
+ * Opens a lake: the one in a directory, or a catalog by its name. An empty or missing directory is a lake without tables; it is
+ * written to by the first statement that writes.
  *
- * options: "catalog-name" (which catalog's rows of catalog.db to use), "read-only" ("true"),
- * "lock-timeout-ms" (how long a commit waits for the catalog; default 60000).
- * Returns FZ_INVALID (a directory with other content; option), FZ_NOT_FOUND, FZ_IO, FZ_NOMEM. The lake holds a
- * reference to its runtime. Since 0.1.
+ * location: the directory; NULL: the option "catalog", else $FRAZIL_LAKE (a directory), $FRAZIL_CATALOG (a name), the configured default
+ * catalog, "lake" in the current directory, the first of these that is there.
+ *
+ * options: "catalog" (a catalog that .pyiceberg.yaml or PYICEBERG_CATALOG__<NAME>__<KEY> configures), "set" ("key=value", repeatable: a property of
+ * the catalog, above the configured ones; "key=@file" and "key=env:NAME" read a secret from there), "catalog-name" (which catalog's rows of catalog.db
+ * to use), "read-only" ("true"), "lock-timeout-ms" (how long a commit waits for the catalog; default 60000).
+ * Returns FZ_INVALID (a directory with other content; option; configuration), FZ_NOT_FOUND (no such catalog), FZ_UNSUPPORTED (its type), FZ_IO, FZ_NOMEM.
+ * The lake holds a reference to its runtime. Since 0.1.
  */
 FZ_API fz_status fz_lake_open(fz_runtime *rt, const char *location, const fz_option *options, size_t n_options,
                               fz_lake **out, fz_error *err);

@@ -20,7 +20,7 @@ typedef struct cli {
     const char *lake, *file, *format;
     bool help, version, timing, quiet, yes, purge, no_progress;
     int64_t max_rows;           /* -1: by default */
-    fz_option runtime[8], lake_options[8], load[MAX_OPTIONS];
+    fz_option runtime[8], lake_options[MAX_OPTIONS], load[MAX_OPTIONS];
     size_t n_runtime, n_lake, n_load;
 } cli;
 

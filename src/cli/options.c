@@ -12,8 +12,9 @@ typedef struct option {
 } option;
 
 static const option options[] = {
-    {"lake", "DIR", "", "the lake's directory (default: $FRAZIL_LAKE, else ./lake)"},
-    {"set", "KEY=VALUE", "", "a setting of the lake, as catalog-name=NAME (repeatable)"},
+    {"lake", "DIR", "", "the lake's directory (default: $FRAZIL_LAKE, $FRAZIL_CATALOG, default-catalog, ./lake)"},
+    {"catalog", "NAME", "", "instead of a directory: a catalog that .pyiceberg.yaml or PYICEBERG_CATALOG__… configures"},
+    {"set", "KEY=VALUE", "", "a setting of the catalog, as uri=… or credential=@FILE (repeatable)"},
     {"read-only", NULL, "", "never write to the lake"},
     {"threads", "N", "", "how many threads work (default: all processors)"},
     {"memory-limit", "SIZE", "", "bytes, or with k, M, G (default: half of the memory)"},
@@ -205,16 +206,31 @@ static bool parse_count(const char *s, int64_t *out)
     return true;
 }
 
-static bool set_lake_option(cli *c, char *kv)
+static bool lake_option(cli *c, const char *key, const char *value)
 {
-    char *eq = strchr(kv, '=');
-    if (!eq || eq == kv || c->n_lake == 8) {
-        fprintf(stderr, "frazil: --set takes KEY=VALUE, not \"%s\"\n", kv);
+    if (c->n_lake == MAX_OPTIONS) {
+        fprintf(stderr, "frazil: there are more than %d settings of the lake\n", MAX_OPTIONS);
         return false;
     }
-    *eq = 0;
-    c->lake_options[c->n_lake++] = (fz_option){kv, eq + 1};
+    c->lake_options[c->n_lake++] = (fz_option){key, value};
     return true;
+}
+
+/* The value may be a secret: it is not repeated in a message, and where other users can read it (the process's arguments) it is blanked. */
+static bool set_option(cli *c, char *kv)
+{
+    const char *eq = strchr(kv, '=');
+    if (!eq || eq == kv) {
+        fprintf(stderr, "frazil: --set takes KEY=VALUE\n");
+        return false;
+    }
+    char *copy = strdup(kv);
+    if (!copy) {
+        fprintf(stderr, "frazil: out of memory\n");
+        return false;
+    }
+    memset(kv + (eq - kv) + 1, 0, strlen(eq + 1));
+    return lake_option(c, "set", copy);
 }
 
 static bool apply(cli *c, const option *o, char *value)
@@ -223,9 +239,11 @@ static bool apply(cli *c, const option *o, char *value)
     if (strcmp(n, "lake") == 0)
         c->lake = value;
     else if (strcmp(n, "set") == 0)
-        return set_lake_option(c, value);
-    else if (strcmp(n, "read-only") == 0 && c->n_lake < 8)
-        c->lake_options[c->n_lake++] = (fz_option){"read-only", "true"};
+        return set_option(c, value);
+    else if (strcmp(n, "catalog") == 0)
+        return lake_option(c, "catalog", value);
+    else if (strcmp(n, "read-only") == 0)
+        return lake_option(c, "read-only", "true");
     else if (strcmp(n, "threads") == 0 || strcmp(n, "memory-limit") == 0 || strcmp(n, "temp-dir") == 0) {
         if (c->n_runtime < 8)
             c->runtime[c->n_runtime++] = (fz_option){n, value};

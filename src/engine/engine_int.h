@@ -17,6 +17,7 @@
 #include "base/runtime.h"
 #include "base/slab.h"
 #include "base/task.h"
+#include "catalog/config/config.h"
 #include "engine/footer_cache.h"
 #include "exec/plan.h"
 #include "iceberg/catalog.h"
@@ -42,13 +43,15 @@ struct fz_lake {
     _Atomic int refs;
     fz_runtime *rt;
     mem *m;                  /* the runtime's */
-    char *dir;               /* absolute */
-    char *catalog_name;      /* option, or NULL */
+    char *dir;               /* absolute; NULL: a catalog by its name */
+    char *catalog_name;      /* option, or that name; NULL: none given */
+    config_catalog *conf;    /* the catalog's settings; of a directory: the options that were set */
     bool read_only;
     int64_t lock_timeout_ms;
     pthread_mutex_t lock;    /* guards what follows */
     file_io *io;             /* how locations named in statements are reached, and tables unless they say more; NULL: this machine's files alone */
-    ib_catalog *catalog;     /* NULL: the directory isn't a lake yet */
+    config *config;          /* what catalogs are configured; NULL: not read yet */
+    ib_catalog *catalog;     /* NULL: the directory isn't a lake yet, or the catalog's database isn't there yet */
     ib_table *tables[LAKE_TABLES];
     uint32_t n_tables, next_table;
 };
@@ -89,7 +92,11 @@ struct fz_result {
 
 /* ---- lakes ---- */
 
-/* The catalog; NULL in *out where the directory is no lake yet and `create` is false. */
+/* What an argument, options, environment and configuration say the lake is: fills dir or conf and the options (lake_which.c). */
+fz_status lake_which(fz_lake *l, const char *location, const fz_option *options, size_t n, fz_error *err);
+/* What messages call it: its directory, or the catalog's name. */
+const char *lake_place(const fz_lake *l);
+/* The catalog; NULL in *out where there is no lake yet and `create` is false. */
 fz_status lake_catalog(fz_lake *l, bool create, ib_catalog **out, fz_error *err);
 /* The newest state of a table; one reference. FZ_NOT_FOUND. Costs no file where the table hasn't changed. */
 fz_status lake_table(fz_lake *l, ib_ident id, ib_table **out, fz_error *err);

@@ -4,15 +4,12 @@
  */
 #include "engine/engine_int.h"
 
+#include "catalog/open.h"
 #include "catalog/sqlite/sqlite_catalog.h"
 #include "io/io.h"
 
 #include <dirent.h>
 #include <errno.h>
-#include <limits.h>
-#include <stdlib.h>
-#include <sys/stat.h>
-#include <unistd.h>
 
 #define FOOTERS        4096
 #define MANIFEST_BYTES (64 << 20)
@@ -151,47 +148,6 @@ void fz_runtime_release(fz_runtime *r)
 
 /* ---- lakes ---- */
 
-/* The directory as an absolute path without links; what doesn't exist yet is taken as it is below what does. */
-static fz_status absolute_dir(mem *m, const char *location, char **out, fz_error *err)
-{
-    const char *path = io_local_path(location);
-    if (!path)
-        return error_set(err, FZ_UNSUPPORTED, "a lake in \"%s\" isn't supported; give a local directory", location);
-    size_t n = strlen(path), cut;
-    if (n == 0)
-        return error_set(err, FZ_INVALID, "the lake's directory is an empty text");
-    if (n >= PATH_MAX)
-        return error_errno(err, ENAMETOOLONG, path, "the lake's directory can't be reached");
-    while (n > 1 && path[n - 1] == '/')
-        n--;
-    char full[PATH_MAX], above[PATH_MAX];
-    /* path[0, cut) is the part that exists */
-    for (cut = n;;) {
-        memcpy(above, cut ? path : ".", cut ? cut : 1);
-        above[cut ? cut : 1] = 0;
-        if (realpath(above, full))
-            break;
-        if (errno != ENOENT || cut == 0)
-            return error_errno(err, errno, path, "the lake's directory can't be reached");
-        while (cut > 0 && path[cut - 1] == '/')
-            cut--;
-        while (cut > 0 && path[cut - 1] != '/')
-            cut--;
-    }
-    size_t len = strlen(full), more = n - cut;
-    bool slash = more && full[len - 1] != '/';
-    char *dir = mem_alloc(m, len + slash + more + 1);
-    if (!dir)
-        return error_nomem(err);
-    memcpy(dir, full, len);
-    if (slash)
-        dir[len] = '/';
-    memcpy(dir + len + slash, path + cut, more);
-    dir[len + slash + more] = 0;
-    *out = dir;
-    return FZ_OK;
-}
-
 /* Whether a lake is there, could be made there, or the directory belongs to something else. */
 static fz_status look_at(const char *dir, bool *is_lake, fz_error *err)
 {
@@ -220,41 +176,9 @@ static fz_status look_at(const char *dir, bool *is_lake, fz_error *err)
     return FZ_OK;
 }
 
-static fz_status read_lake_options(fz_lake *l, const fz_option *options, size_t n, fz_error *err)
-{
-    for (size_t i = 0; i < n; i++) {
-        const fz_option *x = &options[i];
-        if (!x->value)
-            continue;
-        if (strcmp(x->key, "catalog-name") == 0) {
-            free_text(l->m, l->catalog_name);
-            l->catalog_name = copy_text(l->m, x->value);
-            if (!l->catalog_name)
-                return error_nomem(err);
-        } else if (strcmp(x->key, "read-only") == 0) {
-            bool yes = strcmp(x->value, "true") == 0;
-            if (!yes && strcmp(x->value, "false") != 0)
-                return error_set(err, FZ_INVALID, "option \"read-only\": \"%s\" is neither true nor false", x->value);
-            l->read_only = yes;
-        } else if (strcmp(x->key, "lock-timeout-ms") == 0) {
-            if (!str_to_i64(str_of(x->value), &l->lock_timeout_ms) || l->lock_timeout_ms < 0)
-                return error_set(err, FZ_INVALID, "option \"lock-timeout-ms\": \"%s\" isn't a number of milliseconds", x->value);
-        } else {
-            error_set(err, FZ_INVALID, "unknown option \"%s\" of a lake", x->key);
-            error_hint(err, "there are catalog-name, read-only and lock-timeout-ms");
-            return FZ_INVALID;
-        }
-    }
-    return FZ_OK;
-}
-
 fz_status fz_lake_open(fz_runtime *rt, const char *location, const fz_option *options, size_t n_options,
                        fz_lake **out, fz_error *err)
 {
-    if (!location)
-        location = getenv("FRAZIL_LAKE");
-    if (!location || !*location)
-        location = "lake";
     if (rt)
         atomic_fetch_add(&rt->refs, 1);
     else
@@ -272,8 +196,7 @@ fz_status fz_lake_open(fz_runtime *rt, const char *location, const fz_option *op
     pthread_mutex_init(&l->lock, NULL);
     fz_status st = FZ_OK;
     ib_catalog *c;
-    TRY_GOTO(read_lake_options(l, options, n_options, err));
-    TRY_GOTO(absolute_dir(m, location, &l->dir, err));
+    TRY_GOTO(lake_which(l, location, options, n_options, err));
     TRY_GOTO(lake_catalog(l, false, &c, err));
     *out = l;
 out:
@@ -290,12 +213,29 @@ void fz_lake_close(fz_lake *l)
         ib_table_unref(l->tables[i]);
     if (l->catalog)
         l->catalog->ops->close(l->catalog);
+    file_io_unref(l->io);
+    config_catalog_unref(l->conf);
+    config_unref(l->config);
     free_text(l->m, l->dir);
     free_text(l->m, l->catalog_name);
     pthread_mutex_destroy(&l->lock);
     fz_runtime *rt = l->rt;
     mem_free(l->m, l, sizeof *l);
     fz_runtime_release(rt);
+}
+
+/* The catalog in the lake's directory; FZ_OK and nothing where there is none and it may not be made. */
+static fz_status open_dir(fz_lake *l, bool create, fz_error *err)
+{
+    bool is_lake;
+    TRY(look_at(l->dir, &is_lake, err));
+    if (!is_lake && !create)
+        return FZ_OK;
+    sqlite_catalog_options o = {.lake_dir = l->dir, .create_if_missing = create, .catalog_name = l->catalog_name,
+                                .busy_timeout_ms = l->lock_timeout_ms, .read_only = l->read_only};
+    TRY(sqlite_catalog_open(&o, l->m, NULL, &l->catalog, err));
+    l->catalog->io = file_io_ref(l->io);
+    return FZ_OK;
 }
 
 fz_status lake_catalog(fz_lake *l, bool create, ib_catalog **out, fz_error *err)
@@ -307,18 +247,13 @@ fz_status lake_catalog(fz_lake *l, bool create, ib_catalog **out, fz_error *err)
         goto out;
     }
     if (!l->catalog) {
-        bool is_lake;
-        TRY_GOTO(look_at(l->dir, &is_lake, err));
-        if (is_lake || create) {
-            sqlite_catalog_options o = {.lake_dir = l->dir, .create_if_missing = create, .catalog_name = l->catalog_name,
-                                        .busy_timeout_ms = l->lock_timeout_ms, .read_only = l->read_only};
-            fz_error e;
-            st = sqlite_catalog_open(&o, l->m, NULL, &l->catalog, &e);
-            if (st == FZ_NOT_FOUND && !create)
-                st = FZ_OK; /* another process is just making it: no lake yet */
-            else if (st && err)
-                *err = e;
-        }
+        fz_error e;
+        catalog_open_options o = {.create_if_missing = create, .read_only = l->read_only, .lock_timeout_ms = l->lock_timeout_ms};
+        st = l->dir ? open_dir(l, create, &e) : catalog_open(l->conf, &o, l->io, l->m, NULL, &l->catalog, &e);
+        if (st == FZ_NOT_FOUND && !create)
+            st = FZ_OK; /* no lake yet; another process may just be making it */
+        else if (st && err)
+            *err = e;
     }
 out:
     *out = l->catalog;
@@ -373,8 +308,8 @@ fz_status lake_table(fz_lake *l, ib_ident id, ib_table **out, fz_error *err)
     ib_catalog *c;
     TRY(lake_catalog(l, false, &c, err));
     if (!c)
-        return error_sql(err, FZ_NOT_FOUND, "42P01", "there is no table " STR_FMT "." STR_FMT ": there is no lake in %s yet", STR_ARG(id.ns),
-                         STR_ARG(id.name), l->dir);
+        return error_sql(err, FZ_NOT_FOUND, "42P01", "there is no table " STR_FMT "." STR_FMT ": there is nothing in %s yet", STR_ARG(id.ns),
+                         STR_ARG(id.name), lake_place(l));
     pthread_mutex_lock(&l->lock);
     ib_table **slot = table_slot(l, id.ns, id.name);
     ib_table *have = slot ? ib_table_ref(*slot) : NULL;

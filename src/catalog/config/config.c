@@ -19,6 +19,7 @@ struct config {
     mem *m;
     arena a;
     str file;
+    const char *cwd;         /* NULL: not known */
     const char *default_name;
     const char *const *env;  /* the caller's; NULL: the process's, which may move when something is set */
     config_items items;
@@ -114,7 +115,7 @@ fz_status config_read_file(arena *a, const char *path, size_t max, char **out, s
 
 static const char *const *env_of(const config *c)
 {
-    return c->env ? c->env : (const char *const *)environ;
+    return c && c->env ? c->env : (const char *const *)environ;
 }
 
 static const char *env_get(const config *c, const char *name)
@@ -219,12 +220,13 @@ static fz_status read_file(config *c, const char *cwd, fz_error *err)
     char *space = arena_alloc(&c->a, 4096), *here = arena_alloc(&c->a, PATH_MAX);
     if (!space || !here)
         return error_nomem(err);
+    c->cwd = cwd ? arena_strndup(&c->a, cwd, strlen(cwd)) : getcwd(here, PATH_MAX);
     const char *set = env_get(c, "PYICEBERG_HOME");
     TRY(file_try(c, set && *set ? set : NULL, &found, err));
     if (!found)
         TRY(file_try(c, home_dir(c, space, 4096), &found, err));
     if (!found)
-        TRY(file_try(c, cwd ? cwd : getcwd(here, PATH_MAX), &found, err));
+        TRY(file_try(c, c->cwd, &found, err));
     return FZ_OK;
 }
 
@@ -470,7 +472,8 @@ static int entry_order(const void *x, const void *y)
 
 static fz_status catalog_fill(const config *c, config_catalog *k, uint32_t n, const config_option *options, fz_error *err)
 {
-    const config_items *l = &c->items;
+    static const config_items none;
+    const config_items *l = c ? &c->items : &none;
     config_entry *v = ARENA_ARRAY(&k->a, config_entry, l->n + (size_t)n + 1);
     if (!v)
         return error_nomem(err);
@@ -514,6 +517,7 @@ fz_status config_open(const config *c, const char *name, uint32_t n_options, con
     k->m = m;
     arena_init(&k->a, m);
     k->name = arena_strndup(&k->a, name, strlen(name));
+    k->cwd = c && c->cwd ? arena_strndup(&k->a, c->cwd, strlen(c->cwd)) : NULL;
     fz_status st = k->name ? catalog_fill(c, k, n_options, options, err) : error_nomem(err);
     if (st)
         config_catalog_unref(k);

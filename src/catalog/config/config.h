@@ -69,13 +69,14 @@ typedef struct config_catalog {
     mem *m;
     arena a;
     const char *name;            /* as the caller wrote it */
+    const char *cwd;             /* what relative paths in it are relative to; NULL: not known */
     bool configured;             /* file or environment know it */
     uint32_t n;
     const config_entry *entries; /* by key */
 } config_catalog;
 
 /* The catalog of that name with the options on top. A name that nobody configured is fine where options say what it is. FZ_INVALID for an option that can't
- * be used; FZ_NOT_FOUND for a secret's file or variable that isn't there. One reference; independent of `c`. */
+ * be used; FZ_NOT_FOUND for a secret's file or variable that isn't there. One reference; independent of `c`, which may be NULL: options alone. */
 fz_status config_open(const config *c, const char *name, uint32_t n_options, const config_option *options, mem *m,
                       config_catalog **out, fz_error *err);
 config_catalog *config_catalog_ref(config_catalog *c);
@@ -101,7 +102,7 @@ typedef enum config_type { CONFIG_REST, CONFIG_SQLITE, CONFIG_POSTGRES, CONFIG_M
 const char *config_type_name(config_type t);
 /* By `type`, else as PyIceberg infers it from `uri`. FZ_INVALID where neither says; FZ_UNSUPPORTED, by name, for hive, glue, … */
 fz_status config_catalog_type(const config_catalog *c, config_type *out, fz_error *err);
-/* The database file of a SQLite catalog, as SQLAlchemy reads its URI; "" stands for one in memory. In the arena. */
+/* The path of a SQLite catalog's database, as SQLAlchemy reads its URI, made absolute; "" stands for one in memory. In the arena. */
 fz_status config_sqlite_path(const config_catalog *c, arena *a, str *out, fz_error *err);
 /* The URI of a PostgreSQL catalog as libpq takes it: without driver or "jdbc:", with jdbc.user and jdbc.password. In the arena. */
 fz_status config_postgres_uri(const config_catalog *c, arena *a, str *out, fz_error *err);

@@ -147,8 +147,17 @@ fz_status config_sqlite_path(const config_catalog *c, arena *a, str *out, fz_err
         return config_wrong(e, err, "uses SQLite's own \"file:\" URIs, which aren't supported: give the path");
     if (str_eqz(path, ":memory:"))
         path.n = 0;
-    *out = config_copy(a, path);
-    return out->p ? FZ_OK : error_nomem(err);
+    sbuf b;
+    sbuf_init(&b, c->m);
+    if (path.n && path.p[0] != '/' && c->cwd) {
+        sbuf_addz(&b, c->cwd);
+        sbuf_addc(&b, '/');
+    }
+    sbuf_str(&b, path);
+    *out = config_copy(a, (str){b.p, b.n});
+    bool failed = b.failed;
+    sbuf_free(&b);
+    return failed || !out->p ? error_nomem(err) : FZ_OK;
 }
 
 /* Percent-encodes what a URI's user part must not hold. */

@@ -535,6 +535,7 @@ static void queue_unlock(ib_catalog *b, void *token)
 static void close_catalog(ib_catalog *b)
 {
     memory_catalog *c = of(b);
+    file_io_unref(b->io);
     for (uint32_t i = 0; i < c->n_tables; i++)
         ib_table_unref(c->tables[i]);
     for (queue_entry *q = c->queues; q; q = q->link)

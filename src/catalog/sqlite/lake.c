@@ -102,6 +102,67 @@ static fz_status warehouse_set(sq_catalog *c, size_t n, fz_error *err)
     return FZ_OK;
 }
 
+/* How a database file that is there can be opened. */
+static void file_look(sq_catalog *c, const sqlite_catalog_options *o, bool *create)
+{
+    struct stat s;
+    /* Somebody may still be making it: then its tables are made here as well as there. */
+    *create = o->create_if_missing && !o->read_only && stat(c->db_path, &s) == 0 && s.st_size == 0;
+    const char *folder = *c->lake ? c->lake : "/";
+    bool writable = access(folder, W_OK) == 0 && access(c->db_path, W_OK) == 0;
+    c->sql.read_only = o->read_only || !writable;
+    c->immutable = access(folder, W_OK) < 0 && !joined_exists(c->db_path, "-wal");
+    *create = *create && writable;
+}
+
+/* The same as sq_lake_find for a database file by its path. */
+fz_status sq_file_find(sq_catalog *c, const sqlite_catalog_options *o, bool *create, fz_error *err)
+{
+    const char *path = io_local_path(o->db_file);
+    const char *name = path ? strrchr(path, '/') : NULL;
+    char real[PATH_MAX], folder[PATH_MAX];
+    if (!path || !*path)
+        return error_set(err, FZ_UNSUPPORTED, "a SQLite catalog must be a local file, not \"%s\"", o->db_file);
+    size_t n = name ? (size_t)(name - path) : 0, k = strlen(name ? name + 1 : path);
+    if (n >= sizeof folder)
+        return error_errno(err, ENAMETOOLONG, path, "the catalog's folder can't be opened");
+    memcpy(folder, n ? path : name ? "/" : ".", n ? n : 1);
+    folder[n ? n : 1] = 0;
+    if (!realpath(folder, real))
+        return error_errno(err, errno, path, "the catalog's folder can't be opened");
+    n = strlen(real);
+    c->lake = arena_strndup(&c->mem, real, n);
+    c->db_path = arena_alloc(&c->mem, n + k + 2);
+    if (!c->lake || !c->db_path)
+        return error_nomem(err);
+    n -= real[n - 1] == '/';
+    memcpy(c->db_path, real, n);
+    c->db_path[n] = '/';
+    memcpy(c->db_path + n + 1, name ? name + 1 : path, k + 1);
+    c->sql.place = c->db_path;
+    if (o->warehouse && *o->warehouse) {
+        size_t w = strlen(o->warehouse);
+        while (w > 1 && o->warehouse[w - 1] == '/')
+            w--;
+        if (!(c->sql.warehouse = arena_strndup(&c->mem, o->warehouse, w)))
+            return error_nomem(err);
+    }
+    struct stat s;
+    if (stat(c->db_path, &s) == 0 && S_ISDIR(s.st_mode))
+        return error_errno(err, EISDIR, c->db_path, "the catalog isn't a SQLite file");
+    c->network = is_network(real);
+    *create = access(c->db_path, F_OK) < 0;
+    if (!*create) {
+        file_look(c, o, create);
+        return FZ_OK;
+    }
+    if (o->create_if_missing && !o->read_only)
+        return FZ_OK;
+    error_set(err, FZ_NOT_FOUND, "there is no catalog here yet: the file is missing");
+    error_where(err, c->db_path);
+    return FZ_NOT_FOUND;
+}
+
 /* Fills lake, db_path, network, read_only, immutable. *create: the file is still to be made. */
 fz_status sq_lake_find(sq_catalog *c, const sqlite_catalog_options *o, bool *create, fz_error *err)
 {
@@ -140,12 +201,7 @@ fz_status sq_lake_find(sq_catalog *c, const sqlite_catalog_options *o, bool *cre
     c->network = is_network(real);
     *create = access(c->db_path, F_OK) < 0;
     if (!*create) {
-        /* Somebody may still be making it: then its tables are made here as well as there. */
-        *create = o->create_if_missing && !o->read_only && stat(c->db_path, &s) == 0 && s.st_size == 0;
-        bool writable = access(real, W_OK) == 0 && access(c->db_path, W_OK) == 0;
-        c->sql.read_only = o->read_only || !writable;
-        c->immutable = access(real, W_OK) < 0 && !joined_exists(c->db_path, "-wal");
-        *create = *create && writable;
+        file_look(c, o, create);
         return FZ_OK;
     }
     bool empty = folder_empty(real);

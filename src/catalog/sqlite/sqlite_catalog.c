@@ -12,45 +12,22 @@
 
 /* ---- the queue: <lake>/.frazil/locks/<hash of the name>.lock ---- */
 
-/* Part of a file name that several versions of this program must agree on: FNV-1a. */
-static uint64_t name_hash(uint64_t h, str s)
-{
-    for (size_t i = 0; i < s.n; i++)
-        h = (h ^ (unsigned char)s.p[i]) * 0x100000001b3u;
-    return (h ^ 0xff) * 0x100000001b3u;
-}
-
 static fz_status sq_queue_lock(ib_catalog *b, ib_ident id, int64_t timeout_ms, void **token, fz_error *err)
 {
     sq_catalog *c = sq_of(sql_of(b));
     *token = NULL;
     if (c->sql.read_only || c->network)
         return FZ_OK;
-    char path[PATH_MAX + 64];
-    uint64_t h = name_hash(name_hash(name_hash(0xcbf29ce484222325u, str_of(c->sql.name)), id.ns), id.name);
-    int n = snprintf(path, sizeof path, "%s/.frazil/locks/%016llx.lock", c->lake, (unsigned long long)h);
-    if (n < 0 || (size_t)n >= sizeof path)
+    char folder[PATH_MAX + 32];
+    int n = snprintf(folder, sizeof folder, "%s/.frazil/locks", c->lake);
+    if (n < 0 || (size_t)n >= sizeof folder)
         return FZ_OK;
-    int fd;
-    TRY(queue_enter(path, timeout_ms, &fd, err));
-    if (fd < 0) { /* the first time, or somebody tidied up */
-        char *end = strrchr(path, '/');
-        *end = 0;
-        end[-(int)sizeof "/locks" + 1] = 0;
-        mkdir(path, 0777);
-        end[-(int)sizeof "/locks" + 1] = '/';
-        mkdir(path, 0777);
-        *end = '/';
-        TRY(queue_enter(path, timeout_ms, &fd, err));
-    }
-    *token = fd < 0 ? NULL : (void *)(intptr_t)(fd + 1);
-    return FZ_OK;
+    return queue_table_lock(folder, 3, (str[]){str_of(c->sql.name), id.ns, id.name}, timeout_ms, token, err);
 }
 
 static void sq_queue_unlock(ib_catalog *b, void *token)
 {
-    if (token)
-        queue_leave((int)(intptr_t)token - 1);
+    queue_table_unlock(token);
 }
 
 /* ---- opening and closing ---- */
@@ -105,7 +82,7 @@ fz_status sqlite_catalog_open(const sqlite_catalog_options *o, mem *m, logger *l
     pthread_mutex_init(&c->read.lock, NULL);
     pthread_mutex_init(&c->write.lock, NULL);
     bool create = false;
-    fz_status st = sq_lake_find(c, o, &create, err);
+    fz_status st = o->db_file ? sq_file_find(c, o, &create, err) : sq_lake_find(c, o, &create, err);
     if (st == FZ_OK)
         st = connections_open(c, o, create, err);
     if (st != FZ_OK) {

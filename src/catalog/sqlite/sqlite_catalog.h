@@ -15,7 +15,9 @@
 
 typedef struct sqlite_catalog_options {
     const char *lake_dir;     /* a path or file: location */
-    bool create_if_missing;   /* an empty or missing folder becomes a lake; else it is FZ_NOT_FOUND */
+    const char *db_file;      /* instead of a lake: the path of the database, as a configured catalog names it; its folder has to exist */
+    const char *warehouse;    /* of db_file: the location that tables go to; NULL: none */
+    bool create_if_missing;   /* an empty or missing folder becomes a lake, a missing database is made; else it is FZ_NOT_FOUND */
     const char *catalog_name; /* of the rows; NULL: "default", or the only other name that the file holds */
     int64_t busy_timeout_ms;  /* how long to wait for other programs' locks; 0: 30 s */
     bool read_only;           /* never writes, not even a lock file */

@@ -28,7 +28,7 @@ typedef struct sq_conn {
 typedef struct sq_catalog {
     sql_catalog sql; /* its place is the lake */
     logger *log;
-    char *lake;      /* absolute, without a slash at its end */
+    char *lake;      /* absolute, without a slash at its end; of a database by its path: its folder */
     char *db_path;
     bool immutable;  /* the folder can't be written to and there is no log: SQLite reads without locks */
     bool network;    /* a file system shared with other machines: rollback journal, no queue */
@@ -53,6 +53,7 @@ extern const sql_db_ops sq_db;
 
 /* ---- lake.c ---- */
 fz_status sq_lake_find(sq_catalog *c, const sqlite_catalog_options *o, bool *create, fz_error *err);
+fz_status sq_file_find(sq_catalog *c, const sqlite_catalog_options *o, bool *create, fz_error *err);
 fz_status sq_name_find(sq_catalog *c, const char *wanted, fz_error *err);
 /* FZ_INVALID if the location lies outside the lake while the lake holds its file: it was moved or copied. */
 fz_status sq_moved_check(sql_catalog *b, ib_ident id, const char *location, fz_error *err);

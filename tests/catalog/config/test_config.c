@@ -402,7 +402,7 @@ static void test_types(void **state)
 
 static void test_databases(void **state)
 {
-    static const char *const sqlite[][2] = {{"sqlite:///rel.db", "rel.db"}, {"sqlite:////abs/x%20y.db", "/abs/x%20y.db"}, {"sqlite://", ""},
+    static const char *const sqlite[][2] = {{"sqlite:///rel.db", "cwd/rel.db"}, {"sqlite:////abs/x%20y.db", "/abs/x%20y.db"}, {"sqlite://", ""},
                                             {"sqlite:///:memory:", ""}, {"sqlite+pysqlite:////a.db?timeout=5", "/a.db"},
                                             {"jdbc:sqlite:/a/b.db", "/a/b.db"}};
     arena a;
@@ -413,7 +413,12 @@ static void test_databases(void **state)
         config_option o = {"uri", sqlite[i][0]};
         config_catalog *k = get("n", 1, &o);
         assert_int_equal(config_sqlite_path(k, &a, &s, &e), FZ_OK);
-        assert_string_equal(s.p, sqlite[i][1]);
+        if (strncmp(sqlite[i][1], "cwd/", 4) == 0) {
+            assert_memory_equal(s.p, cwd, strlen(cwd));
+            assert_string_equal(s.p + strlen(cwd), sqlite[i][1] + 3);
+        } else {
+            assert_string_equal(s.p, sqlite[i][1]);
+        }
         config_catalog_unref(k);
     }
     config_option bad = {"uri", "sqlite:///file:x?mode=ro&uri=true"};
