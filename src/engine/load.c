@@ -32,6 +32,7 @@ typedef struct load {
     row_schema target;       /* the table's columns */
     ib_schema added;         /* add-columns: the table's schema with further columns … */
     ib_metadata *evolved;    /* … and its metadata with that; NULL: nothing is added */
+    bool types_fixed;        /* the files were opened again with the types of target, which don't change any more */
 } load;
 
 /* ---- options ---- */
@@ -126,7 +127,7 @@ static fz_status open_inputs(load *l, const csv_type *given, uint32_t n_given, f
     }
     if (l->base) {
         o.schema = &l->target;
-        o.allow_extra = l->add_columns && !l->evolved;
+        o.allow_extra = l->add_columns && !l->types_fixed;
     }
     for (uint32_t i = 0; i < l->n_files; i++) {
         TRY(source_open(l->format, l->files[i], &l->so, &o, &st->s->lake->rt->rt->root, &st->inputs[i], err));
@@ -305,8 +306,11 @@ static fz_status plan_match(load *l, const plan *in, const plan **out, fz_error 
             return error_nomem(err);
     }
     for (uint32_t i = 0; i < in->out.n; i++)
-        if (!used[i])
-            return error_set(err, FZ_INVALID, "the table has no column \"" STR_FMT "\" that the file has", STR_ARG(names[i]));
+        if (!used[i]) {
+            error_set(err, FZ_INVALID, "the table has no column \"" STR_FMT "\" that the file has", STR_ARG(names[i]));
+            error_hint(err, "--add-columns adds what the table lacks");
+            return FZ_INVALID;
+        }
     child[0] = in;
     p->kind = PLAN_PROJECT;
     p->out = l->target;
@@ -335,25 +339,37 @@ static fz_status union_all(arena *a, uint32_t n, const plan **parts, const plan 
     return FZ_OK;
 }
 
+/* The files as tables, released with the bound plan. */
+static fz_status open_tables(load *l, fz_error *err)
+{
+    statement *st = l->st;
+    file_io *io = st->s->lake->io;
+    mem *m = &st->s->lake->rt->rt->root;
+    st->bound.tables = ARENA_ARRAY(&st->plan_mem, table_source *, l->n_files);
+    if (!st->bound.tables)
+        return error_nomem(err);
+    for (uint32_t i = 0; i < l->n_files; i++) {
+        table_source **t = &st->bound.tables[i];
+        if (l->format == SOURCE_PARQUET)
+            TRY(parquet_table_new(str_of(l->files[i]), io, st->s->lake->rt->footers, m, t, err));
+        else if (l->format == SOURCE_AVRO)
+            TRY(avro_table_new(str_of(l->files[i]), io, m, t, err));
+        else
+            TRY(file_input_table(st->inputs[i], m, t, err));
+        st->bound.n_tables = i + 1;
+    }
+    return FZ_OK;
+}
+
 static fz_status plan_files(load *l, const plan **out, fz_error *err)
 {
     statement *st = l->st;
     arena *a = &st->plan_mem;
-    mem *m = &st->s->lake->rt->rt->root;
-    uint32_t n = l->n_files;
-    const plan **parts = ARENA_ARRAY(a, const plan *, n);
-    st->bound.tables = ARENA_ARRAY(a, table_source *, n);
-    if (!parts || !st->bound.tables)
+    const plan **parts = ARENA_ARRAY(a, const plan *, l->n_files);
+    if (!parts)
         return error_nomem(err);
-    for (uint32_t i = 0; i < n; i++) {
-        table_source *t;
-        if (l->format == SOURCE_PARQUET)
-            TRY(parquet_table_new(str_of(l->files[i]), st->s->lake->io, st->s->lake->rt->footers, m, &t, err));
-        else if (l->format == SOURCE_AVRO)
-            TRY(avro_table_new(str_of(l->files[i]), st->s->lake->io, m, &t, err));
-        else
-            TRY(file_input_table(st->inputs[i], m, &t, err));
-        st->bound.tables[st->bound.n_tables++] = t; /* released with the bound plan */
+    for (uint32_t i = 0; i < l->n_files; i++) {
+        table_source *t = st->bound.tables[i];
         parts[i] = plan_scan(a, t, &t->schema);
         if (!parts[i])
             return error_nomem(err);
@@ -367,7 +383,98 @@ static fz_status plan_files(load *l, const plan **out, fz_error *err)
             }
         }
     }
-    return union_all(a, n, parts, out, err);
+    return union_all(a, l->n_files, parts, out, err);
+}
+
+/* ---- extra columns ---- */
+
+static bool has_name(const type_field *f, uint32_t n, str name, uint32_t *at)
+{
+    for (*at = 0; *at < n; ++*at)
+        if (str_ieq(f[*at].name, name))
+            return true;
+    return false;
+}
+
+/* Collects into f[*n] the columns that files have and the table lacks, each with a type that holds for all files. */
+static fz_status extra_columns(load *l, type_field *f, uint32_t *n, uint32_t max, int32_t *last_id, fz_error *err)
+{
+    statement *st = l->st;
+    uint32_t old = *n;
+    bool *undecided = ARENA_ARRAY(l->a, bool, max + 1);
+    if (!undecided)
+        return error_nomem(err);
+    for (uint32_t i = 0; i < l->n_files; i++) {
+        const file_input *in = st->n_inputs ? st->inputs[i] : NULL;
+        const row_schema *all = &st->bound.tables[i]->schema;
+        for (uint32_t c = in ? in->ops->given(in) : 0; c < all->n; c++) {
+            bool open = in && in->ops->undecided(in, c);
+            str name = all->cols[c].name;
+            uint32_t at;
+            if (has_name(f, *n, name, &at)) {
+                if (at < old)
+                    continue;
+                f[at].t = type_of_both(f[at].t, undecided[at], all->cols[c].t, open);
+                undecided[at] &= open;
+                continue;
+            }
+            char *copy = arena_strndup(l->a, name.p, name.n);
+            if (!copy)
+                return error_nomem(err);
+            undecided[*n] = open;
+            f[(*n)++] = (type_field){.name = {copy, name.n}, .t = all->cols[c].t};
+        }
+    }
+    for (uint32_t c = old; c < *n; c++)
+        f[c].field_id = ++*last_id;
+    for (uint32_t c = old; c < *n; c++) {
+        if (f[c].t.id == T_NULL)
+            f[c].t = TYPE(T_STRING);
+        TRY(ib_assign_ids(&f[c].t, last_id, l->a, err));
+    }
+    return FZ_OK;
+}
+
+/* The table as it is with the files' further columns, which are committed together with the rows: done again after each widening. */
+static fz_status evolve(load *l, fz_error *err)
+{
+    statement *st = l->st;
+    const ib_schema *old = ib_current_schema(l->base->md);
+    uint32_t n = old->fields->n, max = n;
+    for (uint32_t i = 0; i < l->n_files; i++)
+        max += st->bound.tables[i]->schema.n;
+    type_fields *f = arena_zalloc(l->a, sizeof *f + sizeof(type_field) * max);
+    if (!f)
+        return error_nomem(err);
+    memcpy(f->f, old->fields->f, sizeof(type_field) * n);
+    int32_t id = l->base->md->last_column_id;
+    TRY(extra_columns(l, f->f, &n, max, &id, err));
+    if (n == old->fields->n)
+        return FZ_OK;
+    f->n = n;
+    l->added = (ib_schema){.schema_id = -1, .fields = f, .n_identifier = old->n_identifier, .identifier_ids = old->identifier_ids};
+    ib_update up[] = {{.kind = IB_ADD_SCHEMA, .schema = &l->added, .id = id}, {.kind = IB_SET_CURRENT_SCHEMA, .id = -1}};
+    ib_metadata_unref(l->evolved);
+    l->evolved = NULL;
+    TRY(ib_metadata_apply(l->base->md, l->base->metadata_location, 2, up, &st->s->m, &l->evolved, err));
+    return schema_columns(ib_current_schema(l->evolved), l->a, &l->target, err);
+}
+
+/* Several files of text can have inferred different types for a further column: they are opened again with those that hold all. */
+static fz_status open_evolved(load *l, fz_error *err)
+{
+    statement *st = l->st;
+    TRY(open_tables(l, err));
+    if (!l->base || !l->add_columns || l->types_fixed)
+        return FZ_OK;
+    TRY(evolve(l, err));
+    if (!l->evolved || st->n_inputs < 2)
+        return FZ_OK;
+    sql_bound_release(&st->bound);
+    st->bound = (sql_bound){0};
+    l->types_fixed = true;
+    TRY(reopen(l, NULL, 0, err));
+    return open_tables(l, err);
 }
 
 /* The new columns as part of the commit. */
@@ -386,6 +493,7 @@ static fz_status bind_load(statement *st, void *ctx, write_target *t, fz_error *
     load *l = ctx;
     arena *a = &st->plan_mem;
     TRY(open_unified(l, err)); /* also after a restart, which may have widened the columns of one file */
+    TRY(open_evolved(l, err));
     TRY(plan_files(l, &st->plan, err));
     t->id = l->id;
     t->replace = l->replace;
@@ -421,69 +529,6 @@ static fz_status bind_load(statement *st, void *ctx, write_target *t, fz_error *
     return FZ_OK;
 }
 
-/* ---- extra columns ---- */
-
-static bool has_name(const type_field *f, uint32_t n, str name, uint32_t *at)
-{
-    for (*at = 0; *at < n; ++*at)
-        if (str_ieq(f[*at].name, name))
-            return true;
-    return false;
-}
-
-/* Collects into f[*n] the columns that files have and the table lacks, each with a type that holds for all files. */
-static fz_status extra_columns(load *l, type_field *f, uint32_t *n, uint32_t max, int32_t *last_id, fz_error *err)
-{
-    statement *st = l->st;
-    bool *undecided = ARENA_ARRAY(l->a, bool, max + 1);
-    if (!undecided)
-        return error_nomem(err);
-    for (uint32_t i = 0; i < st->n_inputs; i++) {
-        const csv_source *src = csv_input_source(st->inputs[i]);
-        const row_schema *all = csv_schema(src);
-        for (uint32_t c = csv_schema_given(src); c < all->n; c++) {
-            bool open = csv_schema_undecided(src, c);
-            str name = all->cols[c].name;
-            uint32_t at;
-            if (has_name(f, *n, name, &at)) {
-                f[at].t = type_of_both(f[at].t, undecided[at], all->cols[c].t, open);
-                undecided[at] &= open;
-                continue;
-            }
-            char *copy = arena_strndup(l->a, name.p, name.n);
-            if (!copy)
-                return error_nomem(err);
-            undecided[*n] = open;
-            f[(*n)++] = (type_field){.name = {copy, name.n}, .field_id = ++*last_id, .t = all->cols[c].t};
-        }
-    }
-    return FZ_OK;
-}
-
-/* New columns are committed together with the rows. The files are opened again with the columns' types. */
-static fz_status add_columns(load *l, fz_error *err)
-{
-    statement *st = l->st;
-    const ib_schema *old = ib_current_schema(l->base->md);
-    uint32_t n = old->fields->n, max = n;
-    for (uint32_t i = 0; i < st->n_inputs; i++)
-        max += st->inputs[i]->ops->schema(st->inputs[i])->n;
-    type_fields *f = arena_zalloc(l->a, sizeof *f + sizeof(type_field) * max);
-    if (!f)
-        return error_nomem(err);
-    memcpy(f->f, old->fields->f, sizeof(type_field) * n);
-    int32_t id = l->base->md->last_column_id;
-    TRY(extra_columns(l, f->f, &n, max, &id, err));
-    if (n == old->fields->n)
-        return FZ_OK;
-    f->n = n;
-    l->added = (ib_schema){.schema_id = -1, .fields = f, .n_identifier = old->n_identifier, .identifier_ids = old->identifier_ids};
-    ib_update up[] = {{.kind = IB_ADD_SCHEMA, .schema = &l->added, .id = id}, {.kind = IB_SET_CURRENT_SCHEMA, .id = -1}};
-    TRY(ib_metadata_apply(l->base->md, l->base->metadata_location, 2, up, &st->s->m, &l->evolved, err));
-    TRY(schema_columns(ib_current_schema(l->evolved), l->a, &l->target, err));
-    return reopen(l, NULL, 0, err);
-}
-
 /* ---- dry run ---- */
 
 static fz_status dry_run(load *l, fz_result **out, fz_error *err)
@@ -492,6 +537,8 @@ static fz_status dry_run(load *l, fz_result **out, fz_error *err)
     statement *st = l->st;
     const plan *p;
     fz_status s = open_unified(l, err);
+    if (!s)
+        s = open_evolved(l, err);
     if (!s)
         s = plan_files(l, &p, err);
     rows r;
@@ -548,15 +595,10 @@ static fz_status prepare(load *l, const char *const *files, size_t n_files, cons
             return error_set(err, FZ_INVALID, "the table exists: %s is for a table that is made", l->partition_by ? "partition-by" : "property");
         TRY(schema_columns(ib_current_schema(l->base->md), l->a, &l->target, err));
     }
-    if (l->format == SOURCE_CSV || l->format == SOURCE_JSON) {
-        if (l->format == SOURCE_JSON && l->add_columns)
-            return error_set(err, FZ_UNSUPPORTED, "add-columns is supported for CSV files alone");
-        TRY(open_text(l, err));
-        if (l->add_columns && l->base && !l->dry_run)
-            TRY(add_columns(l, err));
-    } else if (l->add_columns) {
-        return error_set(err, FZ_UNSUPPORTED, "add-columns is supported for CSV files alone");
-    }
+    if (l->format == SOURCE_JSON && l->add_columns)
+        return error_set(err, FZ_UNSUPPORTED, "add-columns is not supported for JSON");
+    if (l->format == SOURCE_CSV || l->format == SOURCE_JSON)
+        return open_text(l, err);
     return FZ_OK;
 }
 

@@ -436,7 +436,7 @@ static fz_status value_of(const ast_expr *e, bool moment, arena *a, datum *out, 
 {
     sql_bind_options o = {.a = a};
     fz_error own;
-    binder b = {.o = &o, .a = a, .err = err ? err : &own};
+    binder b = {.o = &o, .a = a, .err = err ? err : &own, .no_moment = !moment};
     bind_scope none = {0};
     bind_ctx c = {.b = &b, .scope = &none, .clause = "a constant"};
     const expr *x;

@@ -2,6 +2,23 @@
 #include "sql/bind_int.h"
 
 #include <stdio.h>
+#include <time.h>
+
+/* A function of the moment has one value throughout a statement, which tables can be pruned by. */
+static fz_status moment_const(binder *b, type t, sql_pos pos, const expr **out)
+{
+    if (!b->moment) {
+        struct timespec now;
+        clock_gettime(CLOCK_REALTIME, &now);
+        b->moment = (int64_t)now.tv_sec * 1000000 + now.tv_nsec / 1000;
+    }
+    datum d = {.t = t};
+    if (t.id == T_DATE)
+        d.i32 = (int32_t)(b->moment / (24 * 3600 * (int64_t)1000000));
+    else
+        d.i64 = b->moment;
+    return expr_const(b, d, pos, out);
+}
 
 fz_status expr_function_named(binder *b, str fn, sql_pos pos, uint32_t n, const expr *const *args, const expr **out)
 {
@@ -41,6 +58,8 @@ fz_status expr_function_named(binder *b, str fn, sql_pos pos, uint32_t n, const 
         return FZ_NOMEM;
     e->fn = m.fn;
     TRY(expr_args(b, e, n, cast));
+    if (n == 0 && !expr_is_const(e) && !b->no_moment)
+        return moment_const(b, m.result, pos, out);
     *out = e;
     expr_fold_in_place(b, out);
     return FZ_OK;

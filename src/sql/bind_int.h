@@ -70,6 +70,8 @@ typedef struct binder {
     uint32_t n_subs, cap_subs;
     bind_sub *subs;
     uint32_t n_queries, depth, expr_depth;
+    bool no_moment;         /* now() and its like stay calls */
+    int64_t moment;         /* else this one, in µs since 1970, for all of them in the statement; 0: not yet taken */
 } binder;
 
 typedef struct bind_level {

@@ -52,7 +52,7 @@ static fz_status limit_rows(binder *b, const plan *in, int64_t n, const plan **o
     return FZ_OK;
 }
 
-/* One row with the value. A second row is an error, which a cast of this text makes when it is computed. */
+/* One row with the value; a second row is an error. */
 static fz_status scalar_plan(binder *b, const plan *in, sql_pos pos, const plan **out)
 {
     static const char *const any[] = {"any_value", "*"};
@@ -66,25 +66,18 @@ static fz_status scalar_plan(binder *b, const plan *in, sql_pos pos, const plan 
     TRY(aggregate_of(b, in, one ? 1 : 2, any, out));
     if (one)
         return FZ_OK;
-    const expr *value = expr_column(b, 0, (*out)->out.cols[0].t, pos), *args[3], *pair[2], *k;
-    if (!value || !(pair[0] = expr_column(b, 1, (*out)->out.cols[1].t, pos)))
+    /* CASE WHEN (one row)(count) > 1 THEN NULL ELSE value END: the function is what fails */
+    const expr *value = expr_column(b, 0, (*out)->out.cols[0].t, pos), *args[3], *pair[2], *count;
+    if (!value || !(count = expr_column(b, 1, (*out)->out.cols[1].t, pos)))
         return FZ_NOMEM;
+    TRY(expr_function(b, "(one row)", pos, 1, &count, &pair[0]));
     TRY(expr_const(b, (datum){.t = TYPE(T_INT64), .i64 = 1}, pos, &pair[1]));
     TRY(expr_function(b, ">", pos, 2, pair, &args[0]));
-    TRY(expr_const(b, (datum){.t = TYPE(T_STRING), .s = STR("more than one row from a subquery that stands for one value")}, pos, &k));
-    expr *fail = expr_make(b, EX_CAST, TYPE(T_BOOL), pos), *choose = expr_make(b, EX_CASE, value->t, pos);
-    if (!fail || !choose)
-        return FZ_NOMEM;
-    TRY(expr_args(b, fail, 1, &k));
-    /* CASE WHEN count > 1 AND the failing cast THEN NULL ELSE value END */
-    const expr *both[2] = {args[0], fail};
-    expr *cond = expr_make(b, EX_AND, TYPE(T_BOOL), pos);
-    if (!cond)
-        return FZ_NOMEM;
-    TRY(expr_args(b, cond, 2, both));
-    args[0] = cond;
     TRY(expr_const(b, DATUM_NULL(value->t), pos, &args[1]));
     args[2] = value;
+    expr *choose = expr_make(b, EX_CASE, value->t, pos);
+    if (!choose)
+        return FZ_NOMEM;
     TRY(expr_args(b, choose, 3, args));
     bind_out col = {.name = in->out.cols[0].name, .e = choose};
     return plan_project(b, *out, 1, &col, out);

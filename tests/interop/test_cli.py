@@ -1,6 +1,8 @@
 """The command as people and scripts use it: output forms, errors, exit codes, pipes, terminals."""
 import gzip, json, os, pty, re, select, signal, subprocess, time
 
+import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 
 from conftest import FRAZIL
@@ -146,6 +148,30 @@ def test_existing_table_decides(lake, tmp_path):
     r = lake.load(tmp_path / "w.csv", "t", check=False)
     assert r.returncode == 1 and "nope" in r.stderr and "line 2" in r.stderr
     assert lake.sql("SELECT * FROM t ORDER BY a") == [["1", "x", ""], ["2", "", ""], ["3", "z", "1"]]
+
+
+def test_columns_are_added_from_standard_input_and_parquet(lake, tmp_path):
+    lake.sql("CREATE TABLE t (a int)")
+    rows = "".join(f"{i},{i},\n" for i in range(300_000)) + "300000,not a number,2020-01-01\n"  # past every sample
+    lake.load("-", "t", "--add-columns", stdin="a,b,c\n" + rows)
+    assert lake.sql("SELECT count(*), count(b), min(b), max(b), max(c) FROM t") == [["300001", "300001", "0", "not a number", "2020-01-01"]]
+    assert [r[:2] for r in lake.sql("DESCRIBE t")] == [["a", "integer"], ["b", "text"], ["c", "date"]]
+    nested = pa.array([[{"k": 1, "v": "x"}], None], pa.list_(pa.struct([("k", pa.int64()), ("v", pa.string())])))
+    pq.write_table(pa.table({"a": [-1, -2], "list": nested}), tmp_path / "n.parquet")
+    r = lake.load(tmp_path / "n.parquet", "t", check=False)
+    assert r.returncode == 1 and "list" in r.stderr and "--add-columns" in r.stderr
+    lake.load(tmp_path / "n.parquet", "t", "--add-columns")
+    assert lake.sql("SELECT a, list[1].v, b FROM t WHERE a < 0 ORDER BY a") == [["-2", "", ""], ["-1", "x", ""]]
+    assert lake.table("default.t").scan(row_filter="a < 0").to_arrow()["list"].to_pylist()[0] in (None, [{"k": 1, "v": "x"}])
+
+
+def test_the_moment_is_one_and_prunes(lake):
+    lake.sql("CREATE TABLE t (d date, x int) PARTITIONED BY (d); INSERT INTO t VALUES (current_date, 1), (current_date - 60, 2)")
+    assert lake.sql("SELECT now() = now(), now() = current_timestamp, now()::date = current_date") == [["true"] * 3]
+    assert lake.sql("SELECT x FROM t WHERE d > current_date - 30") == [["1"]]
+    assert "1 file," in str(lake.sql("EXPLAIN SELECT x FROM t WHERE d > now()::date - 30"))
+    r = lake.run("sql", "SELECT 1 + (SELECT x FROM t)", check=False)
+    assert r.returncode == 1 and "21000" in r.stderr and "more than one row" in r.stderr
 
 
 def test_rejects(lake, tmp_path):
