@@ -5,8 +5,11 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <limits.h>
 #include <poll.h>
 #include <stdint.h>
+#include <stdio.h>
+#include <stdlib.h>
 #include <sys/inotify.h>
 #include <sys/stat.h>
 #include <time.h>
@@ -137,3 +140,68 @@ void queue_leave(int fd)
 }
 
 #endif
+
+/* ---- a table's lock: <folder>/<hash of its names>.lock ---- */
+
+/* Part of a file name that several versions of this program must agree on: FNV-1a. */
+static uint64_t name_hash(uint64_t h, str s)
+{
+    for (size_t i = 0; i < s.n; i++)
+        h = (h ^ (unsigned char)s.p[i]) * 0x100000001b3u;
+    return (h ^ 0xff) * 0x100000001b3u;
+}
+
+/* The folder and the one above it. */
+static void folder_make(const char *folder)
+{
+    char above[PATH_MAX];
+    const char *slash = strrchr(folder, '/');
+    size_t n = slash ? (size_t)(slash - folder) : 0;
+    if (n && n < sizeof above) {
+        memcpy(above, folder, n);
+        above[n] = 0;
+        mkdir(above, 0777);
+    }
+    mkdir(folder, 0777);
+}
+
+fz_status queue_table_lock(const char *folder, uint32_t n, const str *names, int64_t timeout_ms, void **token, fz_error *err)
+{
+    char path[PATH_MAX + 64];
+    uint64_t h = 0xcbf29ce484222325u;
+    *token = NULL;
+    for (uint32_t i = 0; i < n; i++)
+        h = name_hash(h, names[i]);
+    int len = snprintf(path, sizeof path, "%s/%016llx.lock", folder, (unsigned long long)h);
+    if (len < 0 || (size_t)len >= sizeof path)
+        return FZ_OK;
+    int fd;
+    TRY(queue_enter(path, timeout_ms, &fd, err));
+    if (fd < 0) { /* the first time, or somebody tidied up */
+        folder_make(folder);
+        TRY(queue_enter(path, timeout_ms, &fd, err));
+    }
+    *token = fd < 0 ? NULL : (void *)(intptr_t)(fd + 1);
+    return FZ_OK;
+}
+
+void queue_table_unlock(void *token)
+{
+    if (token)
+        queue_leave((int)(intptr_t)token - 1);
+}
+
+bool queue_user_folder(char *path, size_t size)
+{
+    const char *run = getenv("XDG_RUNTIME_DIR"), *tmp = getenv("TMPDIR");
+    int n = run && *run == '/' ? snprintf(path, size, "%s/frazil", run)
+                               : snprintf(path, size, "%s/frazil-%lu", tmp && *tmp == '/' ? tmp : "/var/tmp", (unsigned long)getuid());
+    struct stat s;
+    if (n < 0 || (size_t)n + sizeof "/locks" > size)
+        return false;
+    mkdir(path, 0700);
+    if (lstat(path, &s) != 0 || !S_ISDIR(s.st_mode) || s.st_uid != geteuid() || (s.st_mode & 022))
+        return false;
+    memcpy(path + n, "/locks", sizeof "/locks");
+    return true;
+}

@@ -21,11 +21,18 @@
 #define CATALOG_QUEUE_H
 
 #include "base/error.h"
-
-#include <stdbool.h>
+#include "base/str.h"
 
 /* *fd: the lock, or -1 where none can be had. FZ_BUSY: it wasn't our turn within timeout_ms (< 0: no limit). */
 fz_status queue_enter(const char *path, int64_t timeout_ms, int *fd, fz_error *err);
 void queue_leave(int fd); /* -1 allowed */
+
+/* The lock of a table, named by what tells it from all others, in a folder of locks that is made where its parent's parent is
+ * there ("<lake>/.frazil/locks"). *token NULL: none. */
+fz_status queue_table_lock(const char *folder, uint32_t n, const str *names, int64_t timeout_ms, void **token, fz_error *err);
+void queue_table_unlock(void *token); /* NULL allowed */
+/* For catalogs on other machines: a folder of this user's on this one ($XDG_RUNTIME_DIR, else $TMPDIR, else /var/tmp).
+ * false: there is none that only he can write to. */
+bool queue_user_folder(char *path, size_t size);
 
 #endif
