@@ -39,6 +39,9 @@ bool schema_copy(arena *a, const ib_schema *s, ib_schema *out);
 bool spec_copy(arena *a, const ib_partition_spec *s, ib_partition_spec *out);
 bool order_copy(arena *a, const ib_sort_order *s, ib_sort_order *out);
 
+/* Table metadata that is an object in a larger document (a catalog's answer). One reference. */
+fz_status metadata_from_json(const json_doc *d, const json_node *root, mem *m, ib_metadata **out, fz_error *err);
+
 /* The parts of metadata as JSON. */
 fz_status schema_from_json(const json_doc *d, const json_node *n, arena *a, ib_schema *out, fz_error *err);
 fz_status spec_fields_from_json(const json_doc *d, const json_node *n, int32_t spec_id, arena *a,

@@ -396,27 +396,30 @@ static fz_status all_parse(parser *p)
     return extras_parse(p);
 }
 
-static fz_status text_parse(const char *text, size_t n, const char *where, mem *m, ib_metadata **out, fz_error *err)
+fz_status metadata_from_json(const json_doc *d, const json_node *root, mem *m, ib_metadata **out, fz_error *err)
 {
-    json_doc d;
-    TRY(json_parse(&d, text, n, where, m, err));
     ib_metadata *md = metadata_new(m, NULL);
-    fz_status st = FZ_NOMEM;
-    if (md) {
-        parser p = {.d = &d, .root = json_root(&d), .md = md, .a = &md->shared->a, .err = err};
-        st = all_parse(&p);
-    } else {
-        error_nomem(err);
-    }
-    json_free(&d);
+    if (!md)
+        return error_nomem(err);
+    parser p = {.d = d, .root = root, .md = md, .a = &md->shared->a, .err = err};
+    fz_status st = all_parse(&p);
     if (st != FZ_OK) {
         ib_metadata_unref(md);
-        if (where)
-            error_where(err, where);
+        if (d->where)
+            error_where(err, d->where);
         return st;
     }
     *out = md;
     return FZ_OK;
+}
+
+static fz_status text_parse(const char *text, size_t n, const char *where, mem *m, ib_metadata **out, fz_error *err)
+{
+    json_doc d;
+    TRY(json_parse(&d, text, n, where, m, err));
+    fz_status st = metadata_from_json(&d, json_root(&d), m, out, err);
+    json_free(&d);
+    return st;
 }
 
 fz_status ib_metadata_parse(const void *text, size_t n, const char *where, mem *m, ib_metadata **out, fz_error *err)
