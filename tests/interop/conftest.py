@@ -86,3 +86,12 @@ def weed():
         return servers.shared_weed()
     except servers.Missing as e:
         pytest.skip(str(e))
+
+
+@pytest.fixture
+def spoiled(weed):
+    """A fault proxy before weed: (proxy, weed through it)."""
+    sys.path.insert(0, os.path.join(ROOT, "tests", "faults"))
+    import proxy
+    with proxy.between(weed, limit_s=600) as both:
+        yield both
