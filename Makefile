@@ -2,8 +2,9 @@
 #
 #   make build                      build/frazil and build/libfrazil.so
 #   make demo [ROWS=n] [CSV=file]   load trade statistics into a new lake and report on them
+#   make demo-s3 [ROWS=n] [CSV=file]   the same from a public bucket to tables on S3 behind a REST catalog, all on this machine
 #   make test | test-long           run the tests | also what takes longer
-#   make bench [BENCH="load cold"]  measure against other engines
+#   make bench [BENCH="load cold"]  measure against other engines; bench-s3: on S3 behind a REST catalog
 #   make fuzz [SECONDS=n]           fuzz every decoder for so long
 #   make install [PREFIX=dir] | make uninstall | make clean
 
@@ -12,7 +13,7 @@ ROWS ?= 1000000
 SECONDS ?= 60
 NINJA = ninja -C build
 
-.PHONY: build demo test test-long bench fuzz install uninstall clean
+.PHONY: build demo demo-s3 test test-long bench bench-s3 fuzz install uninstall clean
 
 build:
 	@scripts/setup build
@@ -22,6 +23,10 @@ build:
 
 demo: build
 	@ROWS='$(ROWS)' CSV='$(CSV)' scripts/demo
+
+demo-s3: build
+	@scripts/setup test
+	@ROWS='$(ROWS)' CSV='$(CSV)' scripts/demo-s3
 
 test:
 	@scripts/setup test
@@ -34,6 +39,10 @@ test-long:
 bench: build
 	@scripts/setup bench
 	@.venv/peers/bin/python bench/bench.py $(BENCH)
+
+bench-s3: build
+	@scripts/setup bench
+	@.venv/peers/bin/python bench/bench_s3.py $(BENCH)
 
 fuzz:
 	@scripts/setup test
