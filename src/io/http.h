@@ -12,7 +12,8 @@
  * back-off with jitter (Retry-After is heeded, up to its own limit) until `retry_ms` has passed, where `retry` says that the
  * request may be sent twice. Where it doesn't, only what certainly never reached the server (name, connect and
  * TLS failures, 429, and 503 with Retry-After) is sent again; another failure after the request was sent is
- * FZ_UNKNOWN. A body that breaks off is FZ_IO (FZ_UNKNOWN likewise), and a range read goes on where it broke off.
+ * FZ_UNKNOWN. A name that isn't found is asked for during 3 s, a refused connection tried for 10 s: a mistyped host is told soon.
+ * A body that breaks off is FZ_IO (FZ_UNKNOWN likewise), and a range read goes on where it broke off.
  *
  * ERRORS. A response with any status is FZ_OK here: who sent it says what a status means (http_status_error helps). Failures
  * below that are FZ_IO with what libcurl says (name, connect, TLS, timeout), the host in `where`. URLs in messages lose user info and
@@ -63,8 +64,10 @@ struct http_request {
     const job *j;                /* its cancelling ends the request (FZ_CANCELLED); may be NULL */
 
     /* Called before each attempt, on any thread, to sign it as of now: may set headers after the caller's own (the count is put back
-     * before each attempt); memory from `a`, which lives as long as the attempt. May be NULL. */
+     * before each attempt); memory from `a`, which lives as long as the attempt. May be NULL. Where may_wait is false (the event
+     * loop), it sets sign_later instead of waiting for keys, and is called again by a thread that may. The first call is http_send's own. */
     fz_status (*sign)(http_request *r, arena *a, fz_error *err);
+    bool may_wait, sign_later;
     /* Asked about each response below 600 before retries are considered: true sends it again at once (a token was renewed, a region
      * learned; url may have been changed); at most 3 times. May be NULL. */
     bool (*again)(http_request *r);
@@ -88,10 +91,11 @@ struct http_request {
     http_header *response_headers; /* names in lower case; of the final answer */
     mem *m;                      /* that the answer lies in: the client's */
     struct http_private *priv;
+    void *wait;                  /* http_fetch's own */
 };
 
 void http_send(http_client *c, http_request *r);
-/* Blocks until it is done; returns r->status. done and ctx are used by it. */
+/* Blocks until it is done; returns r->status. done is set by it. Not from done, take, sign or again. */
 fz_status http_fetch(http_client *c, http_request *r, fz_error *err);
 void http_response_free(http_request *r);
 /* A response header, by lower-case name; empty: not there. */
@@ -103,5 +107,11 @@ fz_status http_status_error(const http_request *r, str said, fz_error *err);
 
 /* Appends s escaped for a URL: all but A–Z a–z 0–9 - . _ ~ and, where keep_slash, '/'. */
 void http_escape(str s, bool keep_slash, sbuf *out);
+/* A URL for messages: without user info, query and fragment. */
+void http_url_plain(str url, sbuf *out);
+/* A header's date as Unix time in milliseconds; -1: none. */
+int64_t http_date_ms(str date);
+/* This client's memory, for what belongs to its requests. */
+mem *http_client_mem(const http_client *c);
 
 #endif
