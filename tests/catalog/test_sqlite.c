@@ -8,7 +8,7 @@
 #include <stdint.h>
 #include <cmocka.h>
 
-#include "catalog/conformance.h"
+#include "conformance/conformance.h"
 #include "catalog/sqlite/sqlite_catalog.h"
 #include "io/io.h"
 

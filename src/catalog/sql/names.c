@@ -264,6 +264,8 @@ static fz_status table_rename(sql_catalog *c, sql_tx *tx, void *ctx, fz_error *e
     TRY(ns_required(c, tx, j->to.ns, err));
     fz_status st = c->db->run(c, tx, SQL_RENAME,
                               SQL_ARGS(str_of(c->name), j->from.ns, j->from.name, j->to.ns, j->to.name), &changed, err);
+    if (st == FZ_OK && changed && str_eq(j->from.ns, j->to.ns) && str_eq(j->from.name, j->to.name))
+        st = FZ_EXISTS; /* by itself */
     if (st == FZ_EXISTS)
         return error_sql(err, FZ_EXISTS, "42P07", "table " STR_FMT "." STR_FMT " exists already", STR_ARG(j->to.ns),
                          STR_ARG(j->to.name));

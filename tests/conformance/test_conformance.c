@@ -1,0 +1,130 @@
+/*
+ * test_conformance.c: the cases of conformance.h against every catalog there is. A back end is one row of the table
+ * below; one that needs a program which isn't installed is skipped. Every case gets an empty catalog of its own.
+ *
+ *   test_conformance                       everything
+ *   test_conformance only BACKEND          one back end
+ *   test_conformance child BACKEND NAME    see conformance_child
+ */
+#include <stdarg.h>
+#include <stddef.h>
+#include <setjmp.h>
+#include <stdint.h>
+#include <cmocka.h>
+
+#include "catalog/memory/memory_catalog.h"
+#include "catalog/postgres/postgres_catalog.h"
+#include "catalog/sqlite/sqlite_catalog.h"
+#include "conformance/conformance.h"
+#include "conformance/pg_server.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+/* ---- the back ends ---- */
+
+/* Children that are started anew find them in the environment. */
+#define ENV_ROOT "FRAZIL_CONFORMANCE_ROOT"
+#define ENV_PG "FRAZIL_CONFORMANCE_PG"
+
+static pg_server pg;
+
+static fz_status open_memory(const char *catalog, mem *m, ib_catalog **out, fz_error *err)
+{
+    return memory_catalog_open(NULL, m, out, err);
+}
+
+static fz_status open_sqlite(const char *catalog, mem *m, ib_catalog **out, fz_error *err)
+{
+    char dir[300];
+    snprintf(dir, sizeof dir, "%s/%s", getenv(ENV_ROOT), catalog);
+    sqlite_catalog_options o = {.lake_dir = dir, .create_if_missing = true};
+    return sqlite_catalog_open(&o, m, NULL, out, err);
+}
+
+/* A catalog is a name in the rows. The server is started by the first one. */
+static fz_status open_postgres(const char *catalog, mem *m, ib_catalog **out, fz_error *err)
+{
+    char warehouse[300];
+    if (!getenv(ENV_PG)) {
+        if (!pg_server_make(&pg))
+            return error_set(err, FZ_UNSUPPORTED, "PostgreSQL isn't installed");
+        setenv(ENV_PG, pg.uri, 1);
+    }
+    snprintf(warehouse, sizeof warehouse, "file://%s/pg-%s", getenv(ENV_ROOT), catalog);
+    postgres_options o = {.uri = getenv(ENV_PG), .catalog_name = catalog, .warehouse = warehouse};
+    return postgres_catalog_open(&o, NULL, m, NULL, out, err);
+}
+
+static const conformance_backend backends[] = {
+    {"memory", QUIRK_ONE_HANDLE | QUIRK_NO_FILES, open_memory},
+    {"sqlite", 0, open_sqlite},
+    {"postgres", 0, open_postgres},
+};
+enum { BACKENDS = sizeof backends / sizeof backends[0], CASES_MAX = 32 };
+
+/* ---- running ---- */
+
+typedef struct job { const conformance_backend *b; const conformance_case *k; int nr; char name[80]; } job;
+
+static void run(void **state)
+{
+    const job *j = *state;
+    char catalog[40];
+    mem m;
+    fz_error why = {0};
+    conformance_env e = {.b = j->b, .catalog = catalog, .m = &m};
+    if (j->b->quirks & j->k->not_with)
+        return;
+    snprintf(catalog, sizeof catalog, "case%d", j->nr);
+    mem_init(&m, NULL, NULL, 0);
+    fz_status st = j->b->open(catalog, &m, &e.c, &why);
+    if (st == FZ_UNSUPPORTED)
+        skip();
+    if (st != FZ_OK)
+        fail_msg("%s (%s)", why.message, why.where);
+    j->k->run(&e);
+    e.c->ops->close(e.c);
+    assert_int_equal(m.used, 0);
+}
+
+static char root[64];
+
+static int tear_down(void **state)
+{
+    char cmd[100];
+    if (pg.dir[0])
+        pg_server_free(&pg);
+    snprintf(cmd, sizeof cmd, "rm -rf '%s'", root);
+    return system(cmd);
+}
+
+int main(int argc, char **argv)
+{
+    static job jobs[BACKENDS * CASES_MAX];
+    static struct CMUnitTest tests[BACKENDS * CASES_MAX];
+    size_t n = 0;
+    if (argc == 4) {
+        for (int i = 0; i < BACKENDS; i++)
+            if (strcmp(argv[2], backends[i].name) == 0)
+                return conformance_child(&backends[i], argv[3]);
+        return 98;
+    }
+    snprintf(root, sizeof root, "/tmp/frazil-conformance-XXXXXX");
+    if (!mkdtemp(root))
+        return 97;
+    setenv(ENV_ROOT, root, 1);
+    unsetenv(ENV_PG);
+    for (int i = 0; i < BACKENDS; i++)
+        for (const conformance_case *k = conformance_cases; k->name; k++) {
+            if (argc == 3 && strcmp(argv[2], backends[i].name) != 0)
+                continue;
+            jobs[n] = (job){&backends[i], k, (int)n, ""};
+            snprintf(jobs[n].name, sizeof jobs[n].name, "%s: %s", backends[i].name, k->name);
+            tests[n] = (struct CMUnitTest){jobs[n].name, run, NULL, NULL, &jobs[n]};
+            n++;
+        }
+    return _cmocka_run_group_tests("conformance", tests, n, NULL, tear_down);
+}
