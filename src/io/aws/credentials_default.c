@@ -172,8 +172,8 @@ static fz_status chain_fetch(void *ctx, arena *a, aws_keys *out, fz_error *err)
     }
     if (st == FZ_NOT_FOUND)
         st = profile_keys("default", c->http, a, out, &e);
-    if (st == FZ_NOT_FOUND)
-        st = aws_container_keys(c->http, a, out, &e);
+    if (st == FZ_NOT_FOUND && (from_env("AWS_CONTAINER_CREDENTIALS_RELATIVE_URI") || from_env("AWS_CONTAINER_CREDENTIALS_FULL_URI")))
+        return aws_container_keys(c->http, a, out, err);
     if (st == FZ_NOT_FOUND) {
         int64_t now = aws_now_ms();
         e = (fz_error){0};
