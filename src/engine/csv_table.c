@@ -136,6 +136,7 @@ static bool in_undecided(const file_input *in, uint32_t c) { return csv_schema_u
 static uint32_t in_given(const file_input *in) { return csv_schema_given(((const csv_input *)in)->src); }
 static bool in_widened(const file_input *in) { return csv_widened(((const csv_input *)in)->src); }
 static fz_status in_restart(file_input *in, fz_error *err) { return csv_restart(((csv_input *)in)->src, err); }
+static void in_widen(file_input *in, uint32_t col, type t) { csv_column_widen(((csv_input *)in)->src, col, t); }
 static void in_keep_types(file_input *in) { csv_keep_types(((csv_input *)in)->src); }
 
 static int64_t in_size(const file_input *in)
@@ -151,7 +152,10 @@ static void in_close(file_input *in)
     file_input_free(in, sizeof(csv_input));
 }
 
-static const file_input_ops csv_input_ops = {in_schema, in_undecided, in_given, in_size, in_widened, in_restart, in_keep_types, table_new, in_close};
+static const file_input_ops csv_input_ops = {
+    .schema = in_schema, .undecided = in_undecided, .given = in_given, .size_bytes = in_size, .widened = in_widened, .restart = in_restart,
+    .keep_types = in_keep_types, .widen = in_widen, .table = table_new, .close = in_close,
+};
 
 fz_status csv_input_open(const char *path, const csv_options *o, mem *m, file_input **out, fz_error *err)
 {

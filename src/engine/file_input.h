@@ -17,6 +17,7 @@ typedef struct file_input_ops {
     bool (*widened)(const file_input *in);
     fz_status (*restart)(file_input *in, fz_error *err);
     void (*keep_types)(file_input *in);
+    void (*widen)(file_input *in, uint32_t col, type t); /* before reading: an inferred column gets this type. NULL: not supported */
     fz_status (*table)(file_input *in, mem *m, table_source **out, fz_error *err);
     void (*close)(file_input *in);
 } file_input_ops;

@@ -3,6 +3,7 @@
 
 #include "engine/csv_table.h"
 #include "engine/json_table.h"
+#include "format/text/fit.h"
 #include "io/io.h"
 #include "sql/parser.h"
 
@@ -276,4 +277,66 @@ fz_status source_open(source_format f, const char *path, const source_options *s
     if (so->csv_only)
         return error_set(err, FZ_INVALID, "option \"%s\" is for CSV, and this is read as JSON", so->csv_only);
     return json_input_open(path, o, m, out, err);
+}
+
+/* ---- several files of text ---- */
+
+type input_type_join(type a, bool a_undecided, type b, bool b_undecided)
+{
+    type t;
+    if ((type_eq(a, b) && !a_undecided) || b_undecided)
+        return a;
+    if (a_undecided)
+        return b;
+    return type_is_numeric(a) && type_is_numeric(b) && type_common(a, b, &t) ? t : type_join(a, b);
+}
+
+/* Columns agree by name and place; the result's types are in cols. */
+static fz_status columns_join(uint32_t n, file_input *const *in, column_def *cols, bool *undecided, fz_error *err)
+{
+    const row_schema *first = in[0]->ops->schema(in[0]);
+    for (uint32_t c = 0; c < first->n; c++) {
+        cols[c] = first->cols[c];
+        undecided[c] = in[0]->ops->undecided(in[0], c);
+    }
+    for (uint32_t i = 1; i < n; i++) {
+        const row_schema *s = in[i]->ops->schema(in[i]);
+        if (s->n != first->n) {
+            error_set(err, FZ_INVALID, "the file has %u columns, but %s has %u", s->n, in[0]->path, first->n);
+            error_where(err, in[i]->path);
+            return FZ_INVALID;
+        }
+        for (uint32_t c = 0; c < s->n; c++) {
+            if (!str_eq(s->cols[c].name, cols[c].name)) {
+                error_set(err, FZ_INVALID, "column %u is \"" STR_FMT "\", but in %s it is \"" STR_FMT "\"", c + 1, STR_ARG(s->cols[c].name),
+                          in[0]->path, STR_ARG(cols[c].name));
+                error_where(err, in[i]->path);
+                return FZ_INVALID;
+            }
+            bool open = in[i]->ops->undecided(in[i], c);
+            cols[c].t = input_type_join(cols[c].t, undecided[c], s->cols[c].t, open);
+            undecided[c] &= open;
+        }
+    }
+    return FZ_OK;
+}
+
+fz_status inputs_unify(source_format f, uint32_t n, file_input **in, fz_error *err)
+{
+    if (n < 2)
+        return FZ_OK;
+    if (f == SOURCE_JSON)
+        return json_inputs_unify(in, n, err);
+    arena a;
+    arena_init(&a, in[0]->m);
+    uint32_t nc = in[0]->ops->schema(in[0])->n;
+    column_def *cols = ARENA_ARRAY(&a, column_def, nc + 1);
+    bool *undecided = ARENA_ARRAY(&a, bool, nc + 1);
+    fz_status st = cols && undecided ? columns_join(n, in, cols, undecided, err) : error_nomem(err);
+    for (uint32_t i = 0; i < n && !st; i++)
+        for (uint32_t c = 0; c < nc; c++)
+            if (!undecided[c] && !type_eq(in[i]->ops->schema(in[i])->cols[c].t, cols[c].t))
+                in[i]->ops->widen(in[i], c, cols[c].t);
+    arena_free(&a);
+    return st;
 }

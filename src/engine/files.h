@@ -30,6 +30,12 @@ void source_options_init(source_options *so, arena *a, csv_options *o);
 /* *known false: not an option of reading text. value lives as long as the arena. FZ_INVALID for a malformed one. */
 fz_status source_options_set(source_options *so, const char *key, const char *value, bool *known, fz_error *err);
 
+/* The type that holds two files' values of a column; one that has had no value yet (undecided) says nothing. */
+type input_type_join(type a, bool a_undecided, type b, bool b_undecided);
+/* Gives several files of text the same columns, each with the type that holds the values of all. Files of CSV have the first one's
+ * columns, in its order, else FZ_INVALID. Before reading; and again after one of them was widened. */
+fz_status inputs_unify(source_format f, uint32_t n, file_input **in, fz_error *err);
+
 /* Opens a file of text, CSV or JSON. o: so's options, or a copy with some changed. */
 fz_status source_open(source_format f, const char *path, const source_options *so, const csv_options *o, mem *m, file_input **out, fz_error *err);
 

@@ -148,7 +148,10 @@ static void in_close(file_input *in)
     file_input_free(in, sizeof(json_input));
 }
 
-static const file_input_ops json_input_ops = {in_schema, in_undecided, in_given, in_size, in_widened, in_restart, in_keep_types, table_new, in_close};
+static const file_input_ops json_input_ops = {
+    .schema = in_schema, .undecided = in_undecided, .given = in_given, .size_bytes = in_size, .widened = in_widened, .restart = in_restart,
+    .keep_types = in_keep_types, .table = table_new, .close = in_close,
+};
 
 fz_status json_input_open(const char *path, const csv_options *o, mem *m, file_input **out, fz_error *err)
 {

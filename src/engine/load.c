@@ -2,8 +2,7 @@
  * load.c: fz_load: files into a table. It is INSERT INTO table SELECT * FROM files, with the table made where it is missing, columns matched by
  * name, and the dialect and types of CSV files open to options.
  *
- * Several files are one commit: their rows follow each other (UNION ALL of their scans). Where a table is made from several CSV
- * files, a column has the type that holds all of them: files that inferred another one are opened again with it.
+ * Several files are one commit: their rows follow each other (UNION ALL of their scans).
  */
 #include "engine/avro_table.h"
 #include "engine/csv_table.h"
@@ -32,7 +31,6 @@ typedef struct load {
     row_schema target;       /* the table's columns */
     ib_schema added;         /* add-columns: the table's schema with further columns … */
     ib_metadata *evolved;    /* … and its metadata with that; NULL: nothing is added */
-    bool types_fixed;        /* the files were opened again with the types of target, which don't change any more */
 } load;
 
 /* ---- options ---- */
@@ -117,124 +115,22 @@ static fz_status detect_format(load *l, fz_error *err)
 
 /* ---- opening ---- */
 
-static fz_status open_inputs(load *l, const csv_type *given, uint32_t n_given, fz_error *err)
+static fz_status open_text(load *l, fz_error *err)
 {
     statement *st = l->st;
     csv_options o = l->csv;
-    if (n_given) {
-        o.types = given;
-        o.ntypes = n_given;
-    }
     if (l->base) {
         o.schema = &l->target;
-        o.allow_extra = l->add_columns && !l->types_fixed;
+        o.allow_extra = l->add_columns;
     }
+    st->inputs = ARENA_ARRAY(l->a, file_input *, l->n_files);
+    if (!st->inputs)
+        return error_nomem(err);
     for (uint32_t i = 0; i < l->n_files; i++) {
         TRY(source_open(l->format, l->files[i], &l->so, &o, &st->s->lake->rt->rt->root, &st->inputs[i], err));
         st->n_inputs = i + 1;
     }
     return FZ_OK;
-}
-
-/* Closes all inputs and opens them with other types. */
-static fz_status reopen(load *l, const csv_type *given, uint32_t n_given, fz_error *err)
-{
-    statement *st = l->st;
-    for (uint32_t i = 0; i < st->n_inputs; i++) {
-        if (st->inputs[i]->ops->size_bytes(st->inputs[i]) < 0) {
-            error_set(err, FZ_UNSUPPORTED, "the input can't be opened a second time, which %s needs", l->base ? "adding columns" : "giving several files one type a column");
-            error_where(err, l->files[i]);
-            error_hint(err, "write it to a file first%s", l->base ? "" : ", or give the types");
-            return FZ_UNSUPPORTED;
-        }
-    }
-    for (uint32_t i = 0; i < st->n_inputs; i++)
-        file_input_close(st->inputs[i]);
-    st->n_inputs = 0;
-    return open_inputs(l, given, n_given, err);
-}
-
-/* A type that holds the values of two files' columns; one that has had no value yet says nothing. */
-static type type_of_both(type a, bool a_undecided, type b, bool b_undecided)
-{
-    type t;
-    if ((type_eq(a, b) && !a_undecided) || b_undecided)
-        return a;
-    if (a_undecided)
-        return b;
-    return type_is_numeric(a) && type_is_numeric(b) && type_common(a, b, &t) ? t : TYPE(T_STRING);
-}
-
-/* For a new table: the columns of all files, by position of the first; each with the type that holds all. *same: no file has another. */
-static fz_status unify(load *l, row_schema *out, bool *same, fz_error *err)
-{
-    statement *st = l->st;
-    const row_schema *first = st->inputs[0]->ops->schema(st->inputs[0]);
-    out->n = first->n;
-    out->cols = ARENA_ARRAY(l->a, column_def, out->n + 1);
-    if (!out->cols)
-        return error_nomem(err);
-    bool *undecided = ARENA_ARRAY(l->a, bool, out->n + 1);
-    if (!undecided)
-        return error_nomem(err);
-    memcpy(out->cols, first->cols, sizeof *out->cols * out->n);
-    for (uint32_t c = 0; c < out->n; c++)
-        undecided[c] = st->inputs[0]->ops->undecided(st->inputs[0], c);
-    *same = true;
-    for (uint32_t i = 1; i < l->n_files; i++) {
-        const row_schema *s = st->inputs[i]->ops->schema(st->inputs[i]);
-        if (s->n != out->n) {
-            error_set(err, FZ_INVALID, "the file has %u columns, but %s has %u", s->n, l->files[0], out->n);
-            error_where(err, l->files[i]);
-            return FZ_INVALID;
-        }
-        for (uint32_t c = 0; c < s->n; c++) {
-            column_def *x = &out->cols[c];
-            if (!str_eq(s->cols[c].name, x->name)) {
-                error_set(err, FZ_INVALID, "column %u is \"" STR_FMT "\", but in %s it is \"" STR_FMT "\"", c + 1, STR_ARG(s->cols[c].name),
-                          l->files[0], STR_ARG(x->name));
-                error_where(err, l->files[i]);
-                return FZ_INVALID;
-            }
-            if (type_eq(s->cols[c].t, x->t))
-                continue;
-            *same = false;
-            bool open = st->inputs[i]->ops->undecided(st->inputs[i], c);
-            x->t = type_of_both(x->t, undecided[c], s->cols[c].t, open);
-            undecided[c] &= open;
-        }
-    }
-    return FZ_OK;
-}
-
-/* A table made from several files: where their types differ, all are opened again with the ones that hold all. */
-static fz_status open_unified(load *l, fz_error *err)
-{
-    if (l->base || l->n_files == 1)
-        return FZ_OK;
-    if (l->format == SOURCE_JSON)
-        return json_inputs_unify(l->st->inputs, l->n_files, err);
-    if (l->format != SOURCE_CSV)
-        return FZ_OK;
-    row_schema all;
-    bool same = true;
-    TRY(unify(l, &all, &same, err));
-    if (same)
-        return FZ_OK;
-    csv_type *types = ARENA_ARRAY(l->a, csv_type, all.n + 1);
-    if (!types)
-        return error_nomem(err);
-    for (uint32_t c = 0; c < all.n; c++)
-        types[c] = (csv_type){{arena_strndup(l->a, all.cols[c].name.p, all.cols[c].name.n), all.cols[c].name.n}, all.cols[c].t};
-    return reopen(l, types, all.n, err);
-}
-
-static fz_status open_text(load *l, fz_error *err)
-{
-    l->st->inputs = ARENA_ARRAY(l->a, file_input *, l->n_files);
-    if (!l->st->inputs)
-        return error_nomem(err);
-    return open_inputs(l, NULL, 0, err);
 }
 
 /* ---- plans ---- */
@@ -373,7 +269,8 @@ static fz_status plan_files(load *l, const plan **out, fz_error *err)
         parts[i] = plan_scan(a, t, &t->schema);
         if (!parts[i])
             return error_nomem(err);
-        if ((l->format == SOURCE_PARQUET || l->format == SOURCE_AVRO) && (l->base || i)) {
+        bool text = l->format != SOURCE_PARQUET && l->format != SOURCE_AVRO; /* whose columns are the table's already, */
+        if (text ? l->evolved != NULL : (l->base || i)) {                    /* but for further ones */
             if (!l->base && i == 1)
                 l->target = parts[0]->out;
             fz_status r = plan_match(l, parts[i], &parts[i], err);
@@ -414,7 +311,7 @@ static fz_status extra_columns(load *l, type_field *f, uint32_t *n, uint32_t max
             if (has_name(f, *n, name, &at)) {
                 if (at < old)
                     continue;
-                f[at].t = type_of_both(f[at].t, undecided[at], all->cols[c].t, open);
+                f[at].t = input_type_join(f[at].t, undecided[at], all->cols[c].t, open);
                 undecided[at] &= open;
                 continue;
             }
@@ -424,6 +321,13 @@ static fz_status extra_columns(load *l, type_field *f, uint32_t *n, uint32_t max
             undecided[*n] = open;
             f[(*n)++] = (type_field){.name = {copy, name.n}, .t = all->cols[c].t};
         }
+    }
+    for (uint32_t i = 0; i < st->n_inputs; i++) {
+        file_input *in = st->inputs[i];
+        const row_schema *all = in->ops->schema(in);
+        for (uint32_t c = in->ops->given(in), at; c < all->n; c++)
+            if (has_name(f, *n, all->cols[c].name, &at) && !undecided[at])
+                in->ops->widen(in, c, f[at].t);
     }
     for (uint32_t c = old; c < *n; c++)
         f[c].field_id = ++*last_id;
@@ -460,21 +364,15 @@ static fz_status evolve(load *l, fz_error *err)
     return schema_columns(ib_current_schema(l->evolved), l->a, &l->target, err);
 }
 
-/* Several files of text can have inferred different types for a further column: they are opened again with those that hold all. */
-static fz_status open_evolved(load *l, fz_error *err)
+/* The files as tables; where a new table is made of several, or columns are added, all with one type a column: done again after each
+ * restart, which may have widened the columns of one file. */
+static fz_status open_files(load *l, fz_error *err)
 {
     statement *st = l->st;
+    if (!l->base && st->n_inputs)
+        TRY(inputs_unify(l->format, st->n_inputs, st->inputs, err));
     TRY(open_tables(l, err));
-    if (!l->base || !l->add_columns || l->types_fixed)
-        return FZ_OK;
-    TRY(evolve(l, err));
-    if (!l->evolved || st->n_inputs < 2)
-        return FZ_OK;
-    sql_bound_release(&st->bound);
-    st->bound = (sql_bound){0};
-    l->types_fixed = true;
-    TRY(reopen(l, NULL, 0, err));
-    return open_tables(l, err);
+    return l->base && l->add_columns ? evolve(l, err) : FZ_OK;
 }
 
 /* The new columns as part of the commit. */
@@ -492,8 +390,7 @@ static fz_status bind_load(statement *st, void *ctx, write_target *t, fz_error *
 {
     load *l = ctx;
     arena *a = &st->plan_mem;
-    TRY(open_unified(l, err)); /* also after a restart, which may have widened the columns of one file */
-    TRY(open_evolved(l, err));
+    TRY(open_files(l, err));
     TRY(plan_files(l, &st->plan, err));
     t->id = l->id;
     t->replace = l->replace;
@@ -536,9 +433,7 @@ static fz_status dry_run(load *l, fz_result **out, fz_error *err)
     static const char *const names[] = {"column", "type"};
     statement *st = l->st;
     const plan *p;
-    fz_status s = open_unified(l, err);
-    if (!s)
-        s = open_evolved(l, err);
+    fz_status s = open_files(l, err);
     if (!s)
         s = plan_files(l, &p, err);
     rows r;

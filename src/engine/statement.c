@@ -77,44 +77,62 @@ static fz_status resolve_table(sql_resolver *r, const sql_name *name, const sql_
     return iceberg_table_open(st->s, t, named.kind != TRAVEL_NONE ? &named : travel, out, err);
 }
 
-/* A file of text: the one that this place in the statement was given when it was bound first, or a new one. */
-static fz_status resolve_text(statement *st, source_format f, const char *path, const source_options *so, table_source **out, fz_error *err)
+/* Files of text: those that this place in the statement was given when it was bound first, or new ones. */
+static fz_status resolve_text(statement *st, source_format f, uint32_t n, const char *const *paths, const source_options *so, arena *a,
+                              sql_sources *out, fz_error *err)
 {
     mem *m = &st->s->lake->rt->rt->root;
-    if (st->next_input == st->n_inputs) {
-        if (st->n_inputs == MAX_INPUTS)
-            return error_set(err, FZ_LIMIT, "a statement reads at most %d files", MAX_INPUTS);
-        if (!st->inputs)
-            st->inputs = ARENA_ARRAY(&st->a, file_input *, MAX_INPUTS);
-        if (!st->inputs)
-            return error_nomem(err);
-        TRY(source_open(f, path, so, so->o, m, &st->inputs[st->n_inputs], err));
+    uint32_t first = st->next_input;
+    if (n > MAX_INPUTS - first)
+        return error_set(err, FZ_LIMIT, "a statement reads at most %d files of text", MAX_INPUTS);
+    if (!st->inputs && !(st->inputs = ARENA_ARRAY(&st->a, file_input *, MAX_INPUTS)))
+        return error_nomem(err);
+    while (st->n_inputs < first + n) {
+        TRY(source_open(f, paths[st->n_inputs - first], so, so->o, m, &st->inputs[st->n_inputs], err));
         st->n_inputs++;
     }
-    return file_input_table(st->inputs[st->next_input++], m, out, err);
+    st->next_input = first + n;
+    TRY(inputs_unify(f, n, st->inputs + first, err));
+    if (!(out->at = ARENA_ARRAY(a, table_source *, n)))
+        return error_nomem(err);
+    for (uint32_t i = 0; i < n; i++) {
+        TRY(file_input_table(st->inputs[first + i], m, &out->at[i], err));
+        out->n = i + 1;
+    }
+    return FZ_OK;
 }
 
-static fz_status resolve_any(statement *st, str path, source_format format, const source_options *so, arena *a, table_source **out, fz_error *err)
+static fz_status resolve_one(table_source *t, arena *a, sql_sources *out, fz_error *err)
 {
+    if (!(out->at = ARENA_ARRAY(a, table_source *, 1))) {
+        t->ops->release(t);
+        return error_nomem(err);
+    }
+    out->at[0] = t;
+    out->n = 1;
+    return FZ_OK;
+}
+
+static fz_status resolve_any(statement *st, str path, source_format format, const source_options *so, arena *a, sql_sources *out, fz_error *err)
+{
+    file_io *io = st->s->lake->io;
+    mem *m = &st->s->lake->rt->rt->root;
     char *z = arena_strndup(a, path.p, path.n);
+    table_source *t = NULL;
+    uint32_t n;
+    const char **paths;
     if (!z)
         return error_nomem(err);
     if (format == SOURCE_AUTO)
-        TRY(source_detect(st->s->lake->io, z, &format, err));
+        TRY(source_detect(io, z, &format, err));
     if (format == SOURCE_PARQUET)
-        return parquet_table_new(path, st->s->lake->io, st->s->lake->rt->footers, &st->s->lake->rt->rt->root, out, err);
+        TRY(parquet_table_new(path, io, st->s->lake->rt->footers, m, &t, err));
     if (format == SOURCE_AVRO)
-        return avro_table_new(path, st->s->lake->io, &st->s->lake->rt->rt->root, out, err);
-    if (path_is_pattern(path)) {
-        uint32_t n;
-        const char **paths;
-        TRY(path_expand(path, st->s->lake->io, a, &n, &paths, err));
-        if (n > 1)
-            return error_set(err, FZ_UNSUPPORTED, "a pattern that names several %s files isn't supported in a query; load takes several files",
-                             format == SOURCE_JSON ? "JSON" : "CSV");
-        z = (char *)paths[0];
-    }
-    return resolve_text(st, format, z, so, out, err);
+        TRY(avro_table_new(path, io, m, &t, err));
+    if (t)
+        return resolve_one(t, a, out, err);
+    TRY(path_expand(path, io, a, &n, &paths, err));
+    return resolve_text(st, format, n, paths, so, a, out, err);
 }
 
 static void statement_csv_options(statement *st, csv_options *o)
@@ -124,15 +142,20 @@ static void statement_csv_options(statement *st, csv_options *o)
     o->temp_dir = st->s->lake->rt->temp_dir;
 }
 
-static fz_status resolve_file(sql_resolver *r, str path, const sql_travel *travel, arena *a, table_source **out, fz_error *err)
+static fz_status resolve_file(sql_resolver *r, str path, const sql_travel *travel, arena *a, sql_sources *out, fz_error *err)
 {
     statement *st = (statement *)r;
+    table_source *one = NULL;
     ib_table *t;
     int kind;
     TRY(path_table_load(path, st->s->lake->io, &st->s->lake->rt->rt->root, &st->a, &t, &kind, err));
     if (t) {
         TRY(statement_pin(st, (ib_ident){str_of(t->ns), str_of(t->name)}, &t, err));
-        return kind >= 0 ? metadata_table_open(st->s, t, kind, travel, out, err) : iceberg_table_open(st->s, t, travel, out, err);
+        if (kind >= 0)
+            TRY(metadata_table_open(st->s, t, kind, travel, &one, err));
+        else
+            TRY(iceberg_table_open(st->s, t, travel, &one, err));
+        return resolve_one(one, a, out, err);
     }
     if (travel->kind != TRAVEL_NONE)
         return error_sql(err, FZ_INVALID, "42601", "AS OF is for tables; this file isn't one");
@@ -143,7 +166,7 @@ static fz_status resolve_file(sql_resolver *r, str path, const sql_travel *trave
     return resolve_any((statement *)r, path, SOURCE_AUTO, &so, a, out, err);
 }
 
-static fz_status resolve_function(sql_resolver *r, str name, uint32_t n, const sql_option *args, arena *a, table_source **out, fz_error *err)
+static fz_status resolve_function(sql_resolver *r, str name, uint32_t n, const sql_option *args, arena *a, sql_sources *out, fz_error *err)
 {
     statement *st = (statement *)r;
     static const struct { const char *name; source_format f; } functions[] = {

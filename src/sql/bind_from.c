@@ -87,6 +87,34 @@ static fz_status plan_scan(binder *b, table_source *t, const plan **out)
     return FZ_OK;
 }
 
+/* The rows of files, one after the other; st: what the resolver said. */
+static fz_status plan_sources(binder *b, const sql_sources *t, fz_status st, sql_pos pos, const plan **out)
+{
+    const plan **parts = ARENA_ARRAY(b->a, const plan *, t->n + 1);
+    if (st != FZ_OK && (!b->err || !b->err->where[0]))
+        error_line(b->err, pos.line, pos.column);
+    if (st == FZ_OK && !parts)
+        st = error_nomem(b->err);
+    for (uint32_t i = 0; i < t->n; i++)
+        if (st == FZ_OK)
+            st = plan_scan(b, t->at[i], &parts[i]);
+        else if (atomic_fetch_sub(&t->at[i]->refs, 1) == 1 && t->at[i]->ops->release)
+            t->at[i]->ops->release(t->at[i]);
+    TRY(st);
+    *out = parts[0];
+    if (t->n == 1)
+        return FZ_OK;
+    plan *u = plan_new(b->a, PLAN_UNION_ALL, 0, NULL, NULL);
+    if (!u)
+        return error_nomem(b->err);
+    u->n = t->n;
+    u->in = parts;
+    u->out = parts[0]->out;
+    u->rows = -1;
+    *out = u;
+    return FZ_OK;
+}
+
 typedef struct names { binder *b; uint32_t n, cap; str *list; } names;
 
 static void names_add(void *ctx, str name)
@@ -191,7 +219,7 @@ static fz_status from_table(binder *b, const ast_from *f, const bind_env *env, b
 static fz_status from_file(binder *b, const ast_from *f, bind_scope *scope, const plan **out)
 {
     sql_name name;
-    table_source *t = NULL;
+    sql_sources t = {0};
     str path = f->file.path, stem = path;
     if (!b->o->resolver->ops->file)
         return bind_fail(b, FZ_UNSUPPORTED, "0A000", f->pos, "a file as a table is not supported here");
@@ -199,12 +227,7 @@ static fz_status from_file(binder *b, const ast_from *f, bind_scope *scope, cons
     if (travel.kind == TRAVEL_TIME)
         TRY(travel_time(b, &travel));
     fz_status st = b->o->resolver->ops->file(b->o->resolver, path, &travel, b->a, &t, b->err);
-    if (st != FZ_OK) {
-        if (!b->err || !b->err->where[0])
-            error_line(b->err, f->pos.line, f->pos.column);
-        return st;
-    }
-    TRY(plan_scan(b, t, out));
+    TRY(plan_sources(b, &t, st, f->pos, out));
     for (size_t i = path.n; i > 0; i--) /* the file's name without folder and ending names its columns */
         if (path.p[i - 1] == '/') {
             stem = (str){path.p + i, path.n - i};
@@ -258,7 +281,7 @@ static fz_status from_function(binder *b, const ast_from *f, bind_scope *scope, 
         to->name = (str){key, o->name.name.n};
         to->pos = o->name.pos;
     }
-    table_source *t = NULL;
+    sql_sources t = {0};
     const sql_resolver_ops *ops = b->o->resolver->ops;
     fz_status st = ops->function ? ops->function(b->o->resolver, (str){lower, id->name.n}, n, args, b->a, &t, b->err) : FZ_NOT_FOUND;
     if (st == FZ_NOT_FOUND && (!b->err || !b->err->where[0])) {
@@ -268,12 +291,7 @@ static fz_status from_function(binder *b, const ast_from *f, bind_scope *scope, 
             ops->function_names(b->o->resolver, names_add, &l);
         sql_hint_nearest(b->err, id->name, l.n, l.list);
     }
-    if (st != FZ_OK) {
-        if (!b->err || !b->err->where[0])
-            error_line(b->err, f->pos.line, f->pos.column);
-        return st;
-    }
-    TRY(plan_scan(b, t, out));
+    TRY(plan_sources(b, &t, st, f->pos, out));
     TRY(alias_name(b, f, &(sql_name){1, id}, &name));
     return scope_add(b, scope, &name, &(*out)->out, f->n_columns, f->columns);
 }

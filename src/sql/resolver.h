@@ -17,6 +17,12 @@ typedef struct sql_option {
     sql_pos pos;
 } sql_option;
 
+/* What a path means: a table, or files whose rows follow each other, which all have the first one's columns and types. */
+typedef struct sql_sources {
+    uint32_t n;
+    table_source **at; /* in the arena; each a reference for the binder, also when the call failed after all */
+} sql_sources;
+
 typedef struct sql_resolver_ops {
     /* The table (or view of metadata) of that name: a.b.c is tried as the engine's search path says. *out receives a reference,
      * which ends up in sql_bound. FZ_NOT_FOUND when there is none: the binder adds position and suggestions then (and
@@ -24,9 +30,9 @@ typedef struct sql_resolver_ops {
      * may ask twice. */
     fz_status (*table)(sql_resolver *r, const sql_name *name, const sql_travel *travel, arena *a, table_source **out, fz_error *err);
     /* FROM 'path', with the state of it that is meant where it is a table's. NULL: not supported. */
-    fz_status (*file)(sql_resolver *r, str path, const sql_travel *travel, arena *a, table_source **out, fz_error *err);
+    fz_status (*file)(sql_resolver *r, str path, const sql_travel *travel, arena *a, sql_sources *out, fz_error *err);
     /* FROM name(arguments, option => value): read_csv, read_parquet, … FZ_NOT_FOUND: no such function. NULL: there are none. */
-    fz_status (*function)(sql_resolver *r, str name /* lower case */, uint32_t n, const sql_option *args, arena *a, table_source **out,
+    fz_status (*function)(sql_resolver *r, str name /* lower case */, uint32_t n, const sql_option *args, arena *a, sql_sources *out,
                           fz_error *err);
     /* Calls `each` with names that the user might have meant instead of `missing` (all tables of the namespaces that were looked
      * in, say, as he would write them). Only called on the way to an error. NULL: no suggestions. */

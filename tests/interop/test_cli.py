@@ -165,6 +165,25 @@ def test_columns_are_added_from_standard_input_and_parquet(lake, tmp_path):
     assert lake.table("default.t").scan(row_filter="a < 0").to_arrow()["list"].to_pylist()[0] in (None, [{"k": 1, "v": "x"}])
 
 
+def test_patterns_of_text_files_are_tables(lake, tmp_path):
+    (tmp_path / "1.csv").write_text("a,b,c\n1,2020-01-01,\n2,2020-01-02,\n")
+    (tmp_path / "2.csv").write_text("a,b,c\n3,2020-01-03 10:00:00,x\n")
+    (tmp_path / "3.csv").write_text("a,b,c\n" + "7,2020-02-01,\n" * 200_000 + "0.5,never,\n")  # the last line widens two columns
+    both = lake.sql(f"SELECT * FROM '{tmp_path}/[12].csv' ORDER BY a")
+    assert both == [["1", "2020-01-01 00:00:00", ""], ["2", "2020-01-02 00:00:00", ""], ["3", "2020-01-03 10:00:00", "x"]]
+    assert lake.sql(f"SELECT count(*), sum(a), max(b), max(c) FROM read_csv('{tmp_path}/*.csv')") == [["200004", "1400006.5", "never", "x"]]
+    lake.load(tmp_path / "1.csv", tmp_path / "2.csv", tmp_path / "3.csv", "t")
+    assert lake.sql("SELECT a, b FROM t WHERE a < 4 ORDER BY a") == [["0.5", "never"], ["1", "2020-01-01"], ["2", "2020-01-02"], ["3", "2020-01-03 10:00:00"]]
+    (tmp_path / "4.csv").write_text("a,z,c\n")
+    r = lake.run("sql", f"SELECT * FROM '{tmp_path}/*.csv'", check=False)
+    assert r.returncode == 1 and "4.csv" in r.stderr and '"z"' in r.stderr
+    (tmp_path / "1.json").write_text('{"a": 1}\n')
+    (tmp_path / "2.json").write_text('{"a": "x", "b": [1]}\n')
+    assert lake.sql(f"SELECT a, b[1] FROM '{tmp_path}/*.json'") == [["1", ""], ["x", "1"]]
+    r = lake.run("sql", f"SELECT * FROM '{tmp_path}/*.tsv'", check=False)
+    assert r.returncode == 1 and "no file matches" in r.stderr
+
+
 def test_the_moment_is_one_and_prunes(lake):
     lake.sql("CREATE TABLE t (d date, x int) PARTITIONED BY (d); INSERT INTO t VALUES (current_date, 1), (current_date - 60, 2)")
     assert lake.sql("SELECT now() = now(), now() = current_timestamp, now()::date = current_date") == [["true"] * 3]

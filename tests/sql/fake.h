@@ -166,19 +166,26 @@ static inline fz_status fake_table_find(sql_resolver *r, const sql_name *n, cons
     return error_set(err, FZ_NOT_FOUND, "no such table");
 }
 
-static inline fz_status fake_file(sql_resolver *r, str path, const sql_travel *travel, arena *a, table_source **out, fz_error *err)
+static inline fz_status fake_one(arena *a, sql_sources *out)
+{
+    atomic_fetch_add(&fake_tables[1].src.refs, 1);
+    out->at = ARENA_ARRAY(a, table_source *, 1);
+    out->at[0] = &fake_tables[1].src;
+    out->n = 1;
+    return FZ_OK;
+}
+
+static inline fz_status fake_file(sql_resolver *r, str path, const sql_travel *travel, arena *a, sql_sources *out, fz_error *err)
 {
     if (!str_ends(path, STR(".csv"))) {
         error_set(err, FZ_NOT_FOUND, "no such file");
         error_where(err, "missing.parquet");
         return FZ_NOT_FOUND;
     }
-    atomic_fetch_add(&fake_tables[1].src.refs, 1);
-    *out = &fake_tables[1].src;
-    return FZ_OK;
+    return fake_one(a, out);
 }
 
-static inline fz_status fake_function(sql_resolver *r, str name, uint32_t n, const sql_option *args, arena *a, table_source **out, fz_error *err)
+static inline fz_status fake_function(sql_resolver *r, str name, uint32_t n, const sql_option *args, arena *a, sql_sources *out, fz_error *err)
 {
     sbuf b;
     sbuf_init(&b, NULL);
@@ -191,9 +198,7 @@ static inline fz_status fake_function(sql_resolver *r, str name, uint32_t n, con
     sbuf_free(&b);
     if (!str_eqz(name, "read_csv"))
         return error_set(err, FZ_NOT_FOUND, "no such function");
-    atomic_fetch_add(&fake_tables[1].src.refs, 1);
-    *out = &fake_tables[1].src;
-    return FZ_OK;
+    return fake_one(a, out);
 }
 
 static inline void fake_names(sql_resolver *r, const sql_name *missing, void (*each)(void *, str), void *ctx)

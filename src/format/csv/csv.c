@@ -613,6 +613,16 @@ void csv_close(csv_source *s)
 const row_schema *csv_schema(const csv_source *s) { return &s->schema; }
 uint32_t csv_schema_given(const csv_source *s) { return s->ngiven; }
 bool csv_schema_undecided(const csv_source *s, uint32_t col) { return s->cols[col].inferred && s->cols[col].undecided; }
+void csv_column_widen(csv_source *s, uint32_t col, type t)
+{
+    csv_column *c = &s->cols[col];
+    if (!c->inferred)
+        return;
+    c->t = s->schema.cols[col].t = t;
+    c->undecided = false;
+    c->nulls_first = nulls_look_like(s, t);
+}
+
 bool csv_widened(const csv_source *s) { return atomic_load(&s->probing) && !s->failed; }
 void csv_keep_types(csv_source *s) { atomic_store(&s->keep_types, true); }
 

@@ -100,6 +100,9 @@ void csv_close(csv_source *s); /* NULL allowed; every local freed before. Batche
 const row_schema *csv_schema(const csv_source *s);
 /* From now on this job is the one for cancel and progress (NULL: none); no worker is at work. */
 void csv_attach(csv_source *s, job *j);
+/* Before anything is read, and after a restart: an inferred column gets a type that other files' values need. It goes on widening
+ * from there; a column whose type was given keeps it. */
+void csv_column_widen(csv_source *s, uint32_t col, type t);
 /* How many of them come from the given schema. */
 uint32_t csv_schema_given(const csv_source *s);
 /* Whether a column has had nothing but NULLs so far, so that its type is text only until a value comes. */
