@@ -203,13 +203,37 @@ static fz_status bits_export(export_block *b, const vec *v, const void **out, fz
     return FZ_OK;
 }
 
+/* Values of a vector as they are exported from: FLAT, or a dictionary's by code. Both loops of each export are compiled. */
+typedef struct items {
+    const void *values;
+    const uint32_t *codes; /* NULL: FLAT */
+    const uint64_t *valid;
+    uint32_t n;
+} items;
+
+static items items_of(const vec *v)
+{
+    if (v->enc == VEC_DICT)
+        return (items){v->values->data, v->data, v->valid, v->len};
+    return (items){v->data, NULL, v->valid, v->len};
+}
+
+static inline __attribute__((always_inline)) void widen(i128 *dst, const int64_t *from, const uint32_t *codes, uint32_t n)
+{
+    for (uint32_t i = 0; i < n; i++)
+        dst[i] = from[codes ? codes[i] : i];
+}
+
 static fz_status wide_export(export_block *b, const vec *v, const void **out, fz_error *err)
 {
-    i128 *wide = arena_alloc(&b->a, (size_t)v->len * sizeof *wide);
+    items x = items_of(v);
+    i128 *wide = arena_alloc(&b->a, (size_t)x.n * sizeof *wide);
     if (!wide)
         return error_nomem(err);
-    for (uint32_t i = 0; i < v->len; i++)
-        wide[i] = ((const int64_t *)v->data)[i];
+    if (x.codes)
+        widen(wide, x.values, x.codes, x.n);
+    else
+        widen(wide, x.values, NULL, x.n);
     *out = wide;
     return FZ_OK;
 }
@@ -220,28 +244,64 @@ static inline str row_str(const vec *v, uint32_t i)
     return v->valid && !bit_get(v->valid, i) ? (str){"", 0} : strview_str((const strview *)v->data + i);
 }
 
-static fz_status text_export(export_block *b, const vec *v, str name, const void **out,
-                             fz_error *err)
+/* n+1 offsets, the sum of all lengths; the offsets are wrong where that is more than they can say. */
+static inline __attribute__((always_inline)) int64_t text_offsets(const strview *from, const uint32_t *codes, const uint64_t *valid,
+                                                                  uint32_t n, int32_t *offsets)
 {
-    int32_t *offsets = arena_alloc(&b->a, ((size_t)v->len + 1) * sizeof *offsets);
+    int64_t total = 0;
+    for (uint32_t i = 0; i < n; i++) {
+        uint32_t len = from[codes ? codes[i] : i].len;
+        if (valid)
+            len &= 0u - (uint32_t)bit_get(valid, i);
+        offsets[i] = (int32_t)total;
+        total += len;
+    }
+    offsets[n] = (int32_t)total;
+    return total;
+}
+
+#define TEXT_SLACK 12 /* bytes that are written behind a text, before the next one takes their place */
+
+/* n bytes of a view, with as few branches on its length as can be: lengths vary from row to row. */
+static inline void text_put(char *dst, const strview *v, uint32_t n)
+{
+    if (v->len <= 12) {
+        memcpy(dst, v->inl, 12);
+    } else if (n >= 16 && n <= 64) {
+        const char *p = v->ptr;
+        for (uint32_t k = 0; k + 16 < n; k += 16)
+            memcpy(dst + k, p + k, 16);
+        memcpy(dst + n - 16, p + n - 16, 16);
+    } else {
+        memcpy(dst, v->ptr, n);
+    }
+}
+
+static inline __attribute__((always_inline)) void text_bytes(const strview *from, const uint32_t *codes, uint32_t n, const int32_t *offsets,
+                                                             char *bytes)
+{
+    for (uint32_t i = 0; i < n; i++)
+        text_put(bytes + offsets[i], &from[codes ? codes[i] : i], (uint32_t)(offsets[i + 1] - offsets[i]));
+}
+
+static fz_status text_export(export_block *b, const vec *v, str name, const void **out, fz_error *err)
+{
+    items x = items_of(v);
+    int32_t *offsets = arena_alloc(&b->a, ((size_t)x.n + 1) * sizeof *offsets);
     if (!offsets)
         return error_nomem(err);
-    int64_t total = 0;
-    for (uint32_t i = 0; i < v->len; i++) {
-        offsets[i] = (int32_t)total;
-        total += (int64_t)row_str(v, i).n;
-        if (total > INT32_MAX)
-            return error_set(err, FZ_LIMIT, "column " STR_FMT ": more than 2 GB of text in one batch",
-                             STR_ARG(name));
-    }
-    offsets[v->len] = (int32_t)total;
-    char *bytes = arena_alloc(&b->a, (size_t)total);
+    int64_t total = x.codes ? text_offsets(x.values, x.codes, x.valid, x.n, offsets)
+                    : x.valid ? text_offsets(x.values, NULL, x.valid, x.n, offsets)
+                              : text_offsets(x.values, NULL, NULL, x.n, offsets);
+    if (total > INT32_MAX)
+        return error_set(err, FZ_LIMIT, "column " STR_FMT ": more than 2 GB of text in one batch", STR_ARG(name));
+    char *bytes = arena_alloc(&b->a, (size_t)total + TEXT_SLACK);
     if (!bytes)
         return error_nomem(err);
-    for (uint32_t i = 0; i < v->len; i++) {
-        str s = row_str(v, i);
-        memcpy(bytes + offsets[i], s.p, s.n);
-    }
+    if (x.codes)
+        text_bytes(x.values, x.codes, x.n, offsets, bytes);
+    else
+        text_bytes(x.values, NULL, x.n, offsets, bytes);
     out[0] = offsets;
     out[1] = bytes;
     return FZ_OK;
@@ -353,15 +413,18 @@ static fz_status list_export(export_block *b, str name, const vec *src, rows r, 
     return FZ_OK;
 }
 
-/* Values whose layout is Arrow's are gathered straight into the block, others through `scratch`. */
+/* Values whose layout is Arrow's are gathered straight into the block; of others, those that lie as an export reads them
+ * are taken from there, and the rest gathered into `scratch` first. */
 static fz_status flat_export(export_block *b, str name, const vec *src, rows r, arena *scratch, struct ArrowArray *out,
                              fz_error *err)
 {
     phys p = type_phys(src->t);
     bool direct = p == PHYS_I32 || p == PHYS_F32 || p == PHYS_F64 || p == PHYS_I128 ||
                   (p == PHYS_I64 && src->t.id != T_DECIMAL);
-    vec v;
-    TRY(vec_gather(&v, src, r.sel, r.n, false, direct ? &b->a : scratch, err));
+    bool codes = src->enc == VEC_DICT && (p == PHYS_I64 || (p == PHYS_STR && src->t.id != T_UUID && src->t.id != T_FIXED));
+    vec v = *src;
+    if (direct || r.sel || src->len != r.n || (src->enc != VEC_FLAT && !codes))
+        TRY(vec_gather(&v, src, r.sel, r.n, false, direct ? &b->a : scratch, err));
     TRY(valid_export(b, v.valid, out, err));
     out->n_buffers = 2;
     out->buffers[1] = v.data;
@@ -563,7 +626,7 @@ fz_status bridge_export_shared(const row_schema *s, const batch *in, mem *m, bri
     if (!b)
         return error_nomem(err);
     arena scratch;
-    arena_init(&scratch, m);
+    arena_init(&scratch, in->mem.m);
     struct ArrowArray top = {.length = in->nsel, .n_buffers = 1, .buffers = ARENA_ARRAY(&b->a, const void *, 1)};
     fz_status st = top.buffers ? array_children(b, s->n, &top, err) : error_nomem(err);
     for (uint32_t i = 0; i < s->n && st == FZ_OK; i++) {

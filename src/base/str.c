@@ -126,6 +126,11 @@ size_t utf8_valid_prefix(str s)
                 break;
             i += 32;
         }
+        for (uint64_t w; s.n - i >= 8; i += 8) {
+            memcpy(&w, p + i, 8);
+            if (w & 0x8080808080808080u)
+                break;
+        }
         size_t stop = s.n - i > 32 ? i + 32 : s.n;
         while (i < stop) {
             if (p[i] < 0x80) {

@@ -170,6 +170,16 @@ static fz_status group_ranges(const file_scan *s, const prune_file *x, uint32_t 
     return FZ_OK;
 }
 
+/* Up to which row a morsel goes that begins at s->row, in a range that ends at `to`. A row group of moderate size is one morsel
+ * where there are as many as workers: other writers' pages can be as large as the row group, and each worker would decompress them. */
+static uint64_t morsel_end(const file_scan *s, uint64_t to)
+{
+    const pq_file_meta *meta = pq_meta(s->split_p);
+    uint64_t end = (s->row / FILE_SCAN_MORSEL + 1) * FILE_SCAN_MORSEL;
+    bool whole = s->j && meta->row_groups[s->rg].num_rows <= FILE_SCAN_SMALL && meta->n_row_groups >= (uint32_t)pool_width(s->j->p);
+    return whole || end + FILE_SCAN_MORSEL / 2 > to ? to : end;
+}
+
 /* The next morsel of a Parquet file's row group; *got false: it has none left. */
 static fz_status split_group(file_scan *s, const scan_file *sf, morsel *m, bool *got, fz_error *err)
 {
@@ -182,9 +192,7 @@ static fz_status split_group(file_scan *s, const scan_file *sf, morsel *m, bool 
     }
     if (s->range == s->n_ranges)
         return FZ_OK;
-    uint64_t to = s->ranges[s->range].to, end = (s->row / FILE_SCAN_MORSEL + 1) * FILE_SCAN_MORSEL;
-    if (end + FILE_SCAN_MORSEL / 2 > to)
-        end = to;
+    uint64_t to = s->ranges[s->range].to, end = morsel_end(s, to);
     *m = (morsel){.ordinal = s->morsels++, .file = s->file, .rg = s->rg, .row = s->row, .end = end,
                   .all_match = s->rg_all_match, .p = pq_ref(s->split_p)};
     s->row = end;
