@@ -4,6 +4,7 @@
 #include "catalog/open.h"
 
 #include "catalog/memory/memory_catalog.h"
+#include "catalog/postgres/postgres_catalog.h"
 #include "catalog/sqlite/sqlite_catalog.h"
 
 /* Keys that other parts read by their first name only. */
@@ -37,14 +38,34 @@ fz_status catalog_props(const config_catalog *c, arena *a, uint32_t *n, io_prop 
     return FZ_OK;
 }
 
+/* Whether missing catalog tables are made; written with underscores, which a variable's name can't have. */
+static fz_status makes_tables(const config_catalog *c, bool *out, fz_error *err)
+{
+    return config_bool(c, config_get(c, "init_catalog_tables") ? "init_catalog_tables" : "init-catalog-tables", true, out, err);
+}
+
+static fz_status open_postgres(const config_catalog *c, const catalog_open_options *o, arena *a, file_io *io, mem *m, logger *log, ib_catalog **out,
+                               fz_error *err)
+{
+    str uri;
+    bool make;
+    TRY(config_postgres_uri(c, a, &uri, err));
+    TRY(makes_tables(c, &make, err));
+    postgres_options p = {.uri = uri.p, .catalog_name = config_text(c, "catalog-name", c->name), .warehouse = config_text(c, "warehouse", NULL),
+                          .keep_tables = !make, .read_only = o->read_only, .statement_timeout_ms = o->lock_timeout_ms};
+    return postgres_catalog_open(&p, io, m, log, out, err);
+}
+
 static fz_status open_sqlite(const config_catalog *c, const catalog_open_options *o, arena *a, mem *m, logger *log, ib_catalog **out, fz_error *err)
 {
     str path;
+    bool make;
     const char *warehouse = config_text(c, "warehouse", NULL);
     TRY(config_sqlite_path(c, a, &path, err));
+    TRY(makes_tables(c, &make, err));
     if (!path.n)
         return memory_catalog_open(warehouse, m, out, err);
-    sqlite_catalog_options s = {.db_file = path.p, .warehouse = warehouse, .create_if_missing = o->create_if_missing,
+    sqlite_catalog_options s = {.db_file = path.p, .warehouse = warehouse, .create_if_missing = o->create_if_missing && make,
                                 .catalog_name = config_text(c, "catalog-name", c->name), .busy_timeout_ms = o->lock_timeout_ms,
                                 .read_only = o->read_only};
     return sqlite_catalog_open(&s, m, log, out, err);
@@ -56,6 +77,8 @@ static fz_status open_kind(const config_catalog *c, config_type t, const catalog
     switch (t) {
     case CONFIG_SQLITE:
         return open_sqlite(c, o, a, m, log, out, err);
+    case CONFIG_POSTGRES:
+        return open_postgres(c, o, a, io, m, log, out, err);
     case CONFIG_MEMORY:
         return memory_catalog_open(config_text(c, "warehouse", NULL), m, out, err);
     default:

@@ -31,7 +31,7 @@ static const struct { const char *key; const char *why_not; } known[] = {
     {"io-impl", "names a Java class; files are read and written by frazil itself"},
     {"client.factory", "names a Java class"}, {"client.credentials-provider", "names a Java class"},
     {"echo", "is for SQLAlchemy"}, {"pool_pre_ping", "is for SQLAlchemy"}, {"pool-pre-ping", "is for SQLAlchemy"},
-    {"init_catalog_tables", "missing tables are made by the first write"}, {"init-catalog-tables", "missing tables are made by the first write"},
+    {"init_catalog_tables", NULL}, {"init-catalog-tables", NULL},
     {"adls.", "Azure storage isn't supported"}, {"gcs.", "Google storage isn't supported"}, {"hdfs.", "HDFS isn't supported"},
     {"hf.", "Hugging Face storage isn't supported"}, {"oss.", "OSS isn't supported"},
     {"hive.", "Hive catalogs aren't supported"}, {"glue.", "Glue is reached through its REST interface"},
