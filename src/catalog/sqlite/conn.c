@@ -329,7 +329,7 @@ static fz_status commit_run(sq_catalog *c, sq_conn *k, bool *unknown, fz_error *
         if (st == FZ_OK)
             return FZ_OK;
         if (st != FZ_BUSY) {
-            *unknown = true;
+            *unknown = sqlite3_get_autocommit(k->db); /* while the transaction is open, nothing of it counts */
             return st;
         }
         if (now_ms() - start >= c->sql.busy_ms)
