@@ -232,6 +232,14 @@ void http_send(http_client *c, http_request *r)
     }
 }
 
+void http_wake(http_client *c)
+{
+    pthread_mutex_lock(&c->lock);
+    if (c->started)
+        c->lib->multi_wakeup(c->multi);
+    pthread_mutex_unlock(&c->lock);
+}
+
 struct fetch_wait {
     pthread_mutex_t lock;
     pthread_cond_t cond;

@@ -98,6 +98,8 @@ void http_send(http_client *c, http_request *r);
 /* Blocks until it is done; returns r->status. done is set by it. Not from done, take, sign or again. */
 fz_status http_fetch(http_client *c, http_request *r, fz_error *err);
 void http_response_free(http_request *r);
+/* Looks at the jobs of requests now: the way to make a cancelled one end at once. */
+void http_wake(http_client *c);
 /* A response header, by lower-case name; empty: not there. */
 str http_response_header(const http_request *r, const char *name);
 

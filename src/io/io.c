@@ -216,8 +216,12 @@ fz_status io_read_all(const file_io *io, const char *location, mem *m, size_t ma
     fz_status st = FZ_OK;
     io_file *f = NULL;
     buf *b = NULL;
+    const io_fs *fs;
     *out = NULL;
-    TRY_GOTO(io_open(io, location, m, &f, err));
+    TRY(file_io_find(io, location, &fs, err));
+    if (fs->read_all)
+        return fs->read_all(fs, location, m, max_bytes, out, err);
+    TRY_GOTO(fs->open(fs, location, m, &f, err));
     if (f->size > max_bytes) {
         st = error_set(err, FZ_LIMIT, "the file has %llu bytes; at most %zu are read",
                        (unsigned long long)f->size, max_bytes);
@@ -290,6 +294,29 @@ fz_status io_remove(const file_io *io, const char *location, fz_error *err)
     const io_fs *fs;
     TRY(file_io_find(io, location, &fs, err));
     return fs->remove(fs, location, err);
+}
+
+fz_status io_remove_many(const file_io *io, uint32_t n, const char *const *locations, fz_error *err)
+{
+    fz_status first = FZ_OK;
+    for (uint32_t i = 0, end; i < n; i = end) { /* runs of one file system */
+        const io_fs *fs = NULL, *next;
+        fz_status st = file_io_find(io, locations[i], &fs, first ? NULL : err);
+        for (end = i + 1; st == FZ_OK && end < n && file_io_find(io, locations[end], &next, NULL) == FZ_OK && next == fs; end++)
+            ;
+        if (st == FZ_OK && fs->remove_many) {
+            st = fs->remove_many(fs, end - i, locations + i, first ? NULL : err);
+            first = first ? first : st;
+            continue;
+        }
+        for (uint32_t k = i; k < end; k++) {
+            if (fs)
+                st = fs->remove(fs, locations[k], first ? NULL : err);
+            if (st != FZ_OK && st != FZ_NOT_FOUND && first == FZ_OK)
+                first = st;
+        }
+    }
+    return first;
 }
 
 fz_status io_list(const file_io *io, const char *location,

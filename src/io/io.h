@@ -58,6 +58,10 @@ typedef struct io_fs {
     /* May be NULL: open does without the size then. */
     fz_status (*open_sized)(const struct io_fs *fs, const char *path, uint64_t size, mem *m, io_file **out, fz_error *err);
     void (*close)(struct io_fs *fs);  /* frees it; NULL: nothing to free */
+    /* May be NULL: open and read do. Where asking for the size would be a request of its own. */
+    fz_status (*read_all)(const struct io_fs *fs, const char *path, mem *m, size_t max_bytes, buf **out, fz_error *err);
+    /* May be NULL: one after another. What isn't there is no failure. */
+    fz_status (*remove_many)(const struct io_fs *fs, uint32_t n, const char *const *paths, fz_error *err);
 } io_fs;
 
 /* ---- which file system ---- */
@@ -120,7 +124,10 @@ void io_writer_abort(io_writer *w); /* removes the file, frees w; NULL allowed *
 fz_status io_write_all(const file_io *io, const char *location, mem *m, const void *p, size_t n, fz_error *err);
 
 fz_status io_stat(const file_io *io, const char *location, io_stat_info *out, fz_error *err);
-fz_status io_remove(const file_io *io, const char *location, fz_error *err); /* FZ_NOT_FOUND if it isn't there */
+/* FZ_NOT_FOUND if it isn't there (S3 doesn't say). */
+fz_status io_remove(const file_io *io, const char *location, fz_error *err);
+/* Tries all, returns the first failure; what isn't there is none. */
+fz_status io_remove_many(const file_io *io, uint32_t n, const char *const *locations, fz_error *err);
 fz_status io_list(const file_io *io, const char *location,
                   fz_status (*fn)(void *ctx, const char *path, const io_stat_info *info, fz_error *err),
                   void *ctx, fz_error *err);
