@@ -42,6 +42,7 @@ bench: build
 
 bench-s3: build
 	@scripts/setup bench
+	@$(NINJA) --quiet bench_rest
 	@.venv/peers/bin/python bench/bench_s3.py $(BENCH)
 
 fuzz:

@@ -11,9 +11,10 @@ import argparse, json, os, re, shutil, statistics as st, subprocess, sys, time
 
 ROOT = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
 os.chdir(ROOT)
+BUILD = os.path.join(ROOT, os.environ.get("FRAZIL_BUILD") or "build")
 WORK = os.path.join(ROOT, "build", "bench")
-FRAZIL = os.path.join(ROOT, "build", "frazil")
-TO_ARROW = os.path.join(ROOT, "build", "to_arrow")
+FRAZIL = os.path.join(BUILD, "frazil")
+TO_ARROW = os.path.join(BUILD, "to_arrow")
 PY = os.path.join(ROOT, ".venv", "peers", "bin", "python")
 PY_EXTENSIONS = os.path.join(ROOT, ".venv", "duckdb-iceberg", "bin", "python")
 TABLES = os.path.join(ROOT, "bench", "make_tables.py")
@@ -348,4 +349,5 @@ def main():
     print(f"\nwritten: {os.path.relpath(path)}")
 
 
-main()
+if __name__ == "__main__":
+    main()

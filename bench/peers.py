@@ -7,7 +7,10 @@ import os, sys, time
 
 
 def catalog(lake):
+    """Of a lake's directory; "-": the one that the environment configures as "default"."""
     from pyiceberg.catalog import load_catalog
+    if lake == "-":
+        return load_catalog("default")
     os.makedirs(f"{lake}/warehouse", exist_ok=True)
     return load_catalog("default", type="sql", uri=f"sqlite:///{lake}/catalog.db", warehouse=f"file://{lake}/warehouse")
 
@@ -28,7 +31,7 @@ def load_polars_iceberg(csv, lake):
     c.create_namespace_if_not_exists("default")
     lf = pl.scan_csv(csv)
     it = c.create_table_if_not_exists("default.trade", schema=lf.head(100).collect().to_arrow().schema)
-    lf.sink_iceberg(it, mode="append")
+    lf.sink_iceberg(it, mode="append", storage_options={k: v for k, v in it.io.properties.items() if k.startswith("s3.")})
     print("answer", "written")
 
 
@@ -132,6 +135,37 @@ def writer_pyiceberg(lake, n):
         except Exception:
             failed += 1
     print("answer", failed)
+
+
+def drop(lake, table):
+    c = catalog(lake)
+    c.create_namespace_if_not_exists(table.split(".")[0])
+    if c.table_exists(table):
+        c.drop_table(table)
+    print("answer", "gone")
+
+
+def create(lake, table):
+    """An empty table (id bigint, v varchar)."""
+    import pyarrow as pa
+    c = catalog(lake)
+    c.create_namespace_if_not_exists(table.split(".")[0])
+    c.create_table(table, schema=pa.schema([("id", pa.int64()), ("v", pa.string())]))
+    print("answer", "made")
+
+
+def count(lake, table):
+    t = catalog(lake).load_table(table).scan().to_arrow()
+    print("answer", t.num_rows)
+
+
+def load_table(lake, table, n):
+    c = catalog(lake)
+    for _ in range(int(n)):
+        t0 = time.perf_counter()
+        c.load_table(table)
+        print("time", time.perf_counter() - t0)
+    print("answer", "loaded")
 
 
 def timed(fn):

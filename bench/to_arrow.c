@@ -4,6 +4,7 @@
  *
  *     to_arrow LAKE SQL [RUNS [keep]]
  *
+ * LAKE "-": the lake that the environment names.
  * Prints "answer ROWS COLUMNS" and per run "time SECONDS". With `keep` all arrays of a run live until its end, as when
  * they become a data frame, and freeing them isn't timed (nor is it with the peers); else each is released before the next is asked for.
  */
@@ -91,7 +92,7 @@ int main(int argc, char **argv)
     fz_runtime *rt;
     fz_lake *lake;
     fz_session *s;
-    if (fz_runtime_create(NULL, 0, NULL, &rt, &e) != FZ_OK || fz_lake_open(rt, argv[1], NULL, 0, &lake, &e) != FZ_OK ||
+    if (fz_runtime_create(NULL, 0, NULL, &rt, &e) != FZ_OK || fz_lake_open(rt, strcmp(argv[1], "-") ? argv[1] : NULL, NULL, 0, &lake, &e) != FZ_OK ||
         fz_session_open(lake, &s, &e) != FZ_OK)
         return failed(&e);
     long long rows = 0, columns = 0;

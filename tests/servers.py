@@ -37,7 +37,7 @@ class Missing(RuntimeError):
 
 class Server:
     """Addresses and credentials of a server that runs. Which fields there are depends on its kind; what isn't known is None."""
-    s3 = rest = key = secret = warehouse = public = token = None
+    s3 = rest = key = secret = s3_key = s3_secret = warehouse = public = None
     region = "us-east-1"
     scope = "PRINCIPAL_ROLE:ALL"
 
@@ -54,8 +54,8 @@ class Server:
             if self.warehouse:
                 p["warehouse"] = self.warehouse
         if self.s3:
-            p.update({"s3.endpoint": self.s3, "s3.region": self.region, "s3.access-key-id": self.key or "any",
-                      "s3.secret-access-key": self.secret or "any"})
+            p.update({"s3.endpoint": self.s3, "s3.region": self.region, "s3.access-key-id": self.s3_key or self.key or "any",
+                      "s3.secret-access-key": self.s3_secret or self.secret or "any"})
         return p
 
     def through(self, s3=None, rest=None):
