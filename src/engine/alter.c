@@ -62,8 +62,13 @@ static fz_status columns_build(const ib_metadata *md, uint32_t n, const ast_alte
         return FZ_OK;
     TRY(ib_change_require(out, (ib_requirement){IB_ASSERT_CURRENT_SCHEMA_ID, {0}, md->current_schema_id}, err));
     TRY(ib_change_require(out, (ib_requirement){IB_ASSERT_LAST_ASSIGNED_FIELD_ID, {0}, md->last_column_id}, err));
+    ib_props set, removed;
     TRY(ib_change_update(out, (ib_update){.kind = IB_ADD_SCHEMA, .schema = s, .id = last}, err));
-    return ib_change_update(out, (ib_update){.kind = IB_SET_CURRENT_SCHEMA, .id = -1}, err);
+    TRY(ib_change_update(out, (ib_update){.kind = IB_SET_CURRENT_SCHEMA, .id = -1}, err));
+    TRY(ib_props_evolve(md, s, out->a, &set, &removed, err));
+    if (removed.n)
+        TRY(ib_change_update(out, (ib_update){.kind = IB_REMOVE_PROPERTIES, .props = removed}, err));
+    return set.n ? ib_change_update(out, (ib_update){.kind = IB_SET_PROPERTIES, .props = set}, err) : FZ_OK;
 }
 
 /* ---- partition fields, sort order ---- */

@@ -86,6 +86,39 @@ def test_schema_twins(twins):
     assert metadata(twins, "ours")["last-column-id"] == 9
 
 
+def test_properties_follow_columns(twins):
+    from pyiceberg.types import IntegerType, StringType, StructType, NestedField
+    mapping = [{"field-id": 1, "names": ["id"]}, {"field-id": 2, "names": ["name", "label"]}]
+    for t in ("ours", "theirs"):
+        twins.sql(f"ALTER TABLE {t} SET TBLPROPERTIES ('schema.name-mapping.default'='{json.dumps(mapping)}')")
+
+    def same_mapping():
+        ours, theirs = (json.loads(metadata(twins, t)["properties"]["schema.name-mapping.default"]) for t in ("ours", "theirs"))
+        key = lambda f: f["field-id"]
+        tidy = lambda fs: sorted(({"field-id": f["field-id"], "names": sorted(f["names"]), "fields": tidy(f.get("fields") or [])} for f in fs), key=key)
+        assert tidy(ours) == tidy(theirs)
+    twins.sql("ALTER TABLE ours RENAME COLUMN name TO title, ADD COLUMN more struct(x int, y text)")
+    with twins.table("theirs").update_schema() as u:
+        u.rename_column("name", "title")
+        u.add_column("more", StructType(NestedField(0, "x", IntegerType()), NestedField(0, "y", StringType())))
+    same_mapping()
+    # a name that means another column from now on is taken from the one that had it
+    twins.sql("ALTER TABLE ours ADD COLUMN name text; ALTER TABLE ours RENAME COLUMN more.x TO z")
+    with twins.table("theirs").update_schema() as u:
+        u.add_column("name", StringType())
+    with twins.table("theirs").update_schema() as u:
+        u.rename_column(("more", "x"), "z")
+    same_mapping()
+    metrics = "write.metadata.metrics.column."
+    twins.sql(f"ALTER TABLE ours SET TBLPROPERTIES ('{metrics}id'='none', '{metrics}title'='counts', '{metrics}more.z'='full',"
+              " 'write.parquet.bloom-filter-enabled.column.title'='true')")
+    twins.sql("ALTER TABLE ours RENAME COLUMN title TO t2, RENAME COLUMN id TO title, RENAME COLUMN more TO less")
+    p = {k: v for k, v in metadata(twins, "ours")["properties"].items() if ".column." in k}
+    assert p == {metrics + "title": "none", metrics + "t2": "counts", metrics + "less.z": "full", "write.parquet.bloom-filter-enabled.column.t2": "true"}
+    twins.sql("ALTER TABLE ours DROP COLUMN less")
+    assert metrics + "less.z" not in metadata(twins, "ours")["properties"]
+
+
 def test_partition_twins(twins):
     from pyiceberg.transforms import BucketTransform, DayTransform, HourTransform, IdentityTransform, MonthTransform, TruncateTransform
     steps = [

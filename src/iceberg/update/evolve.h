@@ -62,6 +62,9 @@ fz_status ib_schema_evolve(const ib_metadata *md, uint32_t n, const ib_schema_ch
 /* A schema for a table that is replaced: columns keep the id that the same name has now, others get fresh ones. */
 fz_status ib_schema_replace(const ib_metadata *md, const ib_schema *s, arena *a, ib_schema *out, int32_t *last_column_id,
                             fz_error *err);
+/* What becomes of properties that name columns (metrics, statistics and Bloom filters per column, schema.name-mapping.default) when the
+ * current schema becomes `now`: they follow renamed columns, as Java has it. Either may come out empty. */
+fz_status ib_props_evolve(const ib_metadata *md, const ib_schema *now, arena *a, ib_props *set, ib_props *removed, fz_error *err);
 /* Identifier fields are required, primitive, not float or double, and not below a list, a map or an optional struct. */
 fz_status ib_identifiers_check(const ib_schema *s, fz_error *err);
 
