@@ -1,0 +1,472 @@
+/*
+ * commit.c: the commit protocol.
+ *
+ * The server checks the requirements and applies the updates; 409 is FZ_CONFLICT. An answer that was lost (the connection broke, 500,
+ * 502, 504; 503 may have been half done) leaves open whether the commit happened, so the table is looked at:
+ *
+ *   it shows what the commit makes (its snapshot; without one, what the updates set)    done
+ *   it doesn't, and the requirements no longer hold                                     FZ_CONFLICT: somebody else came first
+ *   it doesn't, and they hold                                                           sent again, if that can't do harm
+ *   it can't be looked at, or time ran out                                              FZ_UNKNOWN
+ *
+ * Sending again does no harm where the server has answered (nothing is under way any more), or where the commit adds a snapshot to a ref that it
+ * requires to be where it was: whichever of the two comes second is refused.
+ *
+ * A new table is a commit too: assert-create, and updates that make all of it with its first snapshot. Its uuid tells whose it is.
+ */
+#include "catalog/rest/rest_int.h"
+
+#include "base/fault.h"
+#include "catalog/stage.h"
+#include "iceberg/spec/build.h"
+#include "iceberg/update/json.h"
+#include "iceberg/update/layout.h"
+
+#include <time.h>
+
+#define PATIENCE_MS 60000 /* from the first lost answer */
+
+/* ---- what is sent ---- */
+
+/* A new spec's fields whose ids are left to whoever applies it: the protocol wants them named. */
+static fz_status spec_resolve(const ib_metadata *md, uint32_t at, const ib_update *u, arena *a, ib_update *out, fz_error *err)
+{
+    const ib_partition_spec *s = u[at].spec;
+    ib_metadata *after;
+    *out = u[at];
+    bool open = false;
+    for (uint32_t i = 0; i < s->n; i++)
+        open |= s->fields[i].field_id < 0;
+    if (!open)
+        return FZ_OK;
+    TRY(ib_metadata_apply(md, NULL, at + 1, u, a->m, &after, err));
+    ib_partition_spec *copy = ARENA_NEW(a, ib_partition_spec);
+    bool ok = copy && spec_copy(a, s, copy);
+    for (uint32_t k = after->n_specs; ok && k-- > 0;) {
+        const ib_partition_spec *x = &after->specs[k];
+        bool same = x->n == s->n;
+        for (uint32_t i = 0; i < s->n && same; i++)
+            same = x->fields[i].source_id == s->fields[i].source_id && str_eq(x->fields[i].name, s->fields[i].name) &&
+                   str_eq(x->fields[i].transform.text, copy->fields[i].transform.text) &&
+                   (s->fields[i].field_id < 0 || s->fields[i].field_id == x->fields[i].field_id);
+        if (same) {
+            ok = spec_copy(a, x, copy);
+            break;
+        }
+    }
+    ib_metadata_unref(after);
+    out->spec = copy;
+    return ok ? FZ_OK : error_nomem(err);
+}
+
+/* {"identifier", "requirements", "updates"}; md: what the updates are applied to, NULL: nothing. */
+static fz_status change_to_json(const ib_commit *c, const ib_metadata *md, int format_version, arena *a, json_writer *w, fz_error *err)
+{
+    jw_begin(w, '{');
+    jw_key(w, "identifier");
+    jw_begin(w, '{');
+    jw_key(w, "namespace");
+    rest_levels_to_json(c->id.ns, w);
+    jw_key(w, "name");
+    jw_str(w, c->id.name);
+    jw_end(w, '}');
+    jw_key(w, "requirements");
+    jw_begin(w, '[');
+    for (uint32_t i = 0; i < c->n_requirements; i++)
+        ib_requirement_to_json(&c->requirements[i], w);
+    jw_end(w, ']');
+    jw_key(w, "updates");
+    jw_begin(w, '[');
+    for (uint32_t i = 0; i < c->n_updates; i++) {
+        ib_update u = c->updates[i];
+        if (u.kind == IB_ADD_SPEC && md)
+            TRY(spec_resolve(md, i, c->updates, a, &u, err));
+        TRY(ib_update_to_json(&u, format_version, a->m, w, err));
+    }
+    jw_end(w, ']');
+    jw_end(w, '}');
+    return FZ_OK;
+}
+
+/* ---- whether it happened ---- */
+
+static bool props_same(const ib_props *a, const ib_props *b)
+{
+    bool same = a->n == b->n;
+    for (uint32_t i = 0; i < a->n && same; i++) {
+        str v = ib_prop(b, a->kv[i].key.p);
+        same = v.p && str_eq(a->kv[i].value, v);
+    }
+    return same;
+}
+
+static bool refs_same(const ib_metadata *a, const ib_metadata *b)
+{
+    bool same = a->n_refs == b->n_refs;
+    for (uint32_t i = 0; i < a->n_refs && same; i++) {
+        const ib_ref *x = &a->refs_list[i], *y = ib_ref_by_name(b, x->name);
+        same = y && x->snapshot_id == y->snapshot_id && x->is_tag == y->is_tag && x->max_ref_age_ms == y->max_ref_age_ms &&
+               x->max_snapshot_age_ms == y->max_snapshot_age_ms && x->min_snapshots_to_keep == y->min_snapshots_to_keep;
+    }
+    return same;
+}
+
+static bool nothing_changed(const ib_metadata *a, const ib_metadata *b)
+{
+    return a->n_schemas == b->n_schemas && a->n_specs == b->n_specs && a->n_orders == b->n_orders && a->n_snapshots == b->n_snapshots &&
+           a->current_schema_id == b->current_schema_id && a->default_spec_id == b->default_spec_id &&
+           a->default_sort_order_id == b->default_sort_order_id && a->format_version == b->format_version &&
+           str_eq(a->location, b->location) && props_same(&a->properties, &b->properties) && refs_same(a, b) &&
+           str_eq(a->statistics_json, b->statistics_json) && str_eq(a->partition_statistics_json, b->partition_statistics_json);
+}
+
+/* The ids that an update removes and that are still there. */
+static uint32_t left_of(const ib_metadata *md, const ib_update *u)
+{
+    uint32_t n = 0;
+    for (uint32_t i = 0; i < u->n_ids; i++)
+        n += u->kind == IB_REMOVE_SNAPSHOTS ? ib_snapshot_by_id(md, u->ids[i]) != NULL
+             : u->kind == IB_REMOVE_SCHEMAS ? ib_schema_by_id(md, (int32_t)u->ids[i]) != NULL
+                                            : ib_spec_by_id(md, (int32_t)u->ids[i]) != NULL;
+    return n;
+}
+
+static bool happened(const ib_metadata *md, const ib_commit *c, mem *m)
+{
+    arena a;
+    arena_init(&a, m);
+    ib_update *rest = ARENA_ARRAY(&a, ib_update, c->n_updates);
+    uint32_t n = 0;
+    bool snapshot = false, there = rest != NULL;
+    for (uint32_t i = 0; i < c->n_updates && there; i++) {
+        const ib_update *u = &c->updates[i];
+        if (u->kind == IB_ADD_SNAPSHOT) {
+            snapshot = true;
+            there = ib_snapshot_by_id(md, u->snapshot->snapshot_id) != NULL;
+        } else if (u->kind == IB_REMOVE_SNAPSHOTS || u->kind == IB_REMOVE_SCHEMAS || u->kind == IB_REMOVE_SPECS) {
+            there = left_of(md, u) == 0;
+        } else {
+            rest[n++] = *u;
+        }
+    }
+    if (there && !snapshot && n) { /* a snapshot tells for all: its id is nobody else's */
+        ib_metadata *after = NULL;
+        there = ib_metadata_apply(md, NULL, n, rest, m, &after, NULL) == FZ_OK && nothing_changed(md, after);
+        ib_metadata_unref(after);
+    }
+    arena_free(&a);
+    return there;
+}
+
+static bool guarded(const ib_commit *c)
+{
+    bool snapshot = false, ref = false;
+    for (uint32_t i = 0; i < c->n_updates; i++)
+        snapshot |= c->updates[i].kind == IB_ADD_SNAPSHOT;
+    for (uint32_t i = 0; i < c->n_requirements; i++)
+        ref |= c->requirements[i].kind == IB_ASSERT_REF_SNAPSHOT_ID || c->requirements[i].kind == IB_ASSERT_CREATE;
+    return snapshot && ref;
+}
+
+/* ---- sending ---- */
+
+static void nap(int attempt)
+{
+    uint64_t random = 0;
+    ib_random(&random, sizeof random, NULL);
+    int64_t most = attempt < 6 ? 100 << attempt : 5000, ms = most / 2 + (int64_t)(random % (uint64_t)(most / 2 + 1));
+    struct timespec t = {.tv_sec = ms / 1000, .tv_nsec = (ms % 1000) * 1000000};
+    nanosleep(&t, NULL);
+}
+
+/* The table as it is now, past every cache. FZ_NOT_FOUND. */
+static fz_status look(rest_catalog *c, ib_ident id, ib_table **out, fz_error *err)
+{
+    int64_t staleness = 0;
+    rest_known known;
+    rest_recall(c, id, &known);
+    if (known.age_ms < c->c->staleness_ms)
+        staleness = 1;
+    rest_known_free(c, &known);
+    if (staleness)
+        rest_forget(c, id);
+    return rest_load_table(&c->base, id, NULL, out, err);
+}
+
+static fz_status conflict(rest_call *k, ib_ident id, fz_error *err)
+{
+    fz_error said = {0};
+    rest_failed(k, &said);
+    return error_set(err, FZ_CONFLICT, "table " STR_FMT "." STR_FMT " changed: %s", STR_ARG(id.ns), STR_ARG(id.name), said.message);
+}
+
+static fz_status unknown(fz_error *err, const fz_error *why)
+{
+    error_set(err, FZ_UNKNOWN, "whether the commit happened isn't known: %s", why->message);
+    error_hint(err, "look at the table before it is tried again");
+    return FZ_UNKNOWN;
+}
+
+/* Whether an answer (or the want of one) leaves the outcome open. */
+static bool unclear(fz_status st, int code) { return st == FZ_UNKNOWN || (st == FZ_OK && code >= 500 && code != 501); }
+
+/* What a look at the table shows. *out: it happened. FZ_OK with *out NULL: it didn't, and may be sent again. */
+static fz_status find_out(rest_catalog *c, const ib_commit *k, const char *uuid, ib_table **out, fz_error *err)
+{
+    ib_table *now;
+    fz_error e = {0};
+    *out = NULL;
+    fz_status st = look(c, k->id, &now, &e);
+    if (uuid && st == FZ_NOT_FOUND)
+        return FZ_OK;
+    if (st != FZ_OK)
+        return st == FZ_NOT_FOUND ? (err ? (*err = e, st) : st) : unknown(err, &e);
+    if (uuid ? str_ieq(now->md->table_uuid, str_of(uuid)) : happened(now->md, k, c->base.m)) {
+        *out = now;
+        return FZ_OK;
+    }
+    st = uuid ? error_sql(err, FZ_EXISTS, "42P07", "table " STR_FMT "." STR_FMT " exists already", STR_ARG(k->id.ns), STR_ARG(k->id.name))
+              : ib_requirements_check(now->md, k->n_requirements, k->requirements, err);
+    ib_table_unref(now);
+    return st;
+}
+
+/* One try; the answer is in k, which the caller ends. */
+static fz_status post(rest_catalog *c, rest_call *k, const ib_commit *commit, str body, fz_error *err)
+{
+    TRY(rest_call_begin(c->c, k, "POST", err));
+    k->once = true;
+    rest_path_table(k, commit->id);
+    sbuf_str(&k->body, body);
+    TRY(fault_point("catalog.before_cas", err));
+    TRY(rest_send(k, err));
+    if (rest_ok(k) && fault_point("catalog.after_cas", err) != FZ_OK) /* as if the answer had been lost */
+        return err ? (err->status = FZ_UNKNOWN) : FZ_UNKNOWN;
+    return FZ_OK;
+}
+
+/* What an answer that isn't a success means; `late`: an earlier try may have succeeded. */
+static fz_status refused(rest_catalog *c, rest_call *k, const ib_commit *commit, const char *uuid, bool late, ib_table **out, fz_error *err)
+{
+    int code = k->r.code;
+    ib_table *there = NULL;
+    rest_forget(c, commit->id);
+    if (late && (code == 409 || code == 400 || code == 422)) {
+        fz_status st = find_out(c, commit, uuid, &there, err);
+        if (st == FZ_UNKNOWN)
+            return st;
+        if (there) {
+            *out = there;
+            return FZ_OK;
+        }
+    }
+    if (code == 409 && uuid) {
+        fz_error said = {0};
+        rest_failed(k, &said);
+        return error_sql(err, FZ_EXISTS, "42P07", "table " STR_FMT "." STR_FMT " exists already: %s", STR_ARG(commit->id.ns),
+                         STR_ARG(commit->id.name), said.message);
+    }
+    if (code == 409)
+        return conflict(k, commit->id, err);
+    if (code == 404) {
+        rest_failed(k, NULL);
+        return strstr(k->type, "Namespace") || uuid ? rest_no_namespace(k, commit->id.ns, err) : rest_no_table(k, commit->id, err);
+    }
+    return rest_failed(k, err);
+}
+
+/* Sends the commit until its outcome is known or patience ends. uuid: of a new table, else NULL. */
+static fz_status send_until_known(rest_catalog *c, const ib_commit *commit, str body, const char *uuid, const rest_known *known, ib_table *basis,
+                                  file_io *io, ib_table **out, fz_error *err)
+{
+    int64_t end = 0;
+    for (int attempt = 0;; attempt++) {
+        rest_call k;
+        fz_error why = {0};
+        fz_status st = post(c, &k, commit, body, &why);
+        int code = st == FZ_OK ? k.r.code : 0;
+        bool open = unclear(st, code);
+        if (open && st == FZ_OK)
+            rest_failed(&k, &why);
+        else if (st == FZ_OK && rest_ok(&k))
+            st = rest_take_table(c, commit->id, &k, known, basis, true, io, out, &why);
+        else if (st == FZ_OK)
+            st = refused(c, &k, commit, uuid, attempt > 0, out, &why);
+        rest_call_end(&k);
+        if (!open) {
+            if (st != FZ_OK && err)
+                *err = why;
+            return st;
+        }
+        ib_table *there;
+        fz_error e = {0};
+        st = find_out(c, commit, uuid, &there, &e);
+        if (there) {
+            *out = there;
+            return FZ_OK;
+        }
+        if (!end)
+            end = rest_clock_ms() + PATIENCE_MS;
+        if (st != FZ_OK && st != FZ_UNKNOWN) {
+            if (err)
+                *err = e;
+            return st;
+        }
+        if (st != FZ_OK || !(code || guarded(commit)) || rest_clock_ms() >= end)
+            return unknown(err, &why);
+        nap(attempt);
+    }
+}
+
+/* ---- the operations ---- */
+
+static fz_status commit_one(rest_catalog *c, const ib_commit *commit, ib_table *base, ib_table **out, fz_error *err)
+{
+    rest_known known;
+    ib_table *basis = NULL;
+    arena a;
+    sbuf body;
+    fz_status st = FZ_OK;
+    arena_init(&a, c->base.m);
+    sbuf_init(&body, c->base.m);
+    rest_recall(c, commit->id, &known);
+    if (commit->n_updates && (base || known.t))
+        basis = ib_table_ref(base ? base : known.t);
+    else
+        TRY_GOTO(rest_load_table(&c->base, commit->id, base, &basis, err));
+    if (!commit->n_updates) {
+        TRY_GOTO(ib_requirements_check(basis->md, commit->n_requirements, commit->requirements, err));
+        *out = ib_table_ref(basis);
+        goto out;
+    }
+    json_writer w = json_writer_on(&body);
+    TRY_GOTO(change_to_json(commit, basis->md, basis->md->format_version, &a, &w, err));
+    TRY_GOTO(body.failed ? error_nomem(err) : FZ_OK);
+    st = send_until_known(c, commit, (str){body.p, body.n}, NULL, &known, basis, basis->md->io, out, err);
+out:
+    ib_table_unref(basis);
+    rest_known_free(c, &known);
+    sbuf_free(&body);
+    arena_free(&a);
+    return st;
+}
+
+fz_status rest_create_table(ib_catalog *b, ib_ident id, const ib_metadata *md, ib_table **out, fz_error *err)
+{
+    rest_catalog *c = rest_of(b);
+    rest_known none = {0};
+    ib_requirement create = {.kind = IB_ASSERT_CREATE};
+    ib_commit commit = {.id = id, .n_requirements = 1, .requirements = &create};
+    arena a;
+    sbuf body;
+    fz_status st;
+    TRY(table_name_check(id, err));
+    TRY(fault_point("catalog.create", err));
+    arena_init(&a, b->m);
+    sbuf_init(&body, b->m);
+    TRY_GOTO(ib_updates_of_new(md, &a, &commit.n_updates, &commit.updates, err));
+    json_writer w = json_writer_on(&body);
+    TRY_GOTO(change_to_json(&commit, NULL, md->format_version, &a, &w, err));
+    TRY_GOTO(body.failed ? error_nomem(err) : FZ_OK);
+    char *uuid = arena_strndup(&a, md->table_uuid.p, md->table_uuid.n);
+    TRY_GOTO(uuid ? FZ_OK : error_nomem(err));
+    st = send_until_known(c, &commit, (str){body.p, body.n}, uuid, &none, NULL, md->io, out, err);
+out:
+    sbuf_free(&body);
+    arena_free(&a);
+    return st;
+}
+
+/* All tables as they are now; *all: every commit happened, *any: one did. */
+static fz_status find_out_many(rest_catalog *c, uint32_t n, const ib_commit *commits, ib_table **out, bool *all, bool *any, fz_error *err)
+{
+    fz_status st = FZ_OK;
+    uint32_t i = 0;
+    *all = true;
+    *any = false;
+    for (; i < n && st == FZ_OK; i++) {
+        st = look(c, commits[i].id, &out[i], err);
+        if (st != FZ_OK)
+            break;
+        bool did = happened(out[i]->md, &commits[i], c->base.m);
+        *all &= did;
+        *any |= did;
+    }
+    if (st == FZ_OK && *all)
+        return FZ_OK;
+    while (i-- > 0)
+        ib_table_unref(out[i]);
+    return st;
+}
+
+static fz_status commit_many(rest_catalog *c, uint32_t n, const ib_commit *commits, ib_table *const *base, ib_table **out, fz_error *err)
+{
+    rest_call k;
+    arena a;
+    bool all, any;
+    fz_status st;
+    arena_init(&a, c->base.m);
+    TRY_GOTO(rest_call_begin(c->c, &k, "POST", err));
+    if (!rest_can(c->c, REST_COMMIT_TRANSACTION)) {
+        st = error_set(err, FZ_UNSUPPORTED, "this catalog's server can't commit to several tables at once");
+        goto out;
+    }
+    k.once = true;
+    rest_path(&k, "transactions/commit");
+    json_writer w = json_writer_on(&k.body);
+    jw_begin(&w, '{');
+    jw_key(&w, "table-changes");
+    jw_begin(&w, '[');
+    for (uint32_t i = 0; i < n; i++) {
+        ib_table *t = base ? ib_table_ref(base[i]) : NULL;
+        if (!t)
+            TRY_GOTO(rest_load_table(&c->base, commits[i].id, NULL, &t, err));
+        st = change_to_json(&commits[i], t->md, t->md->format_version, &a, &w, err);
+        ib_table_unref(t);
+        TRY_GOTO(st);
+    }
+    jw_end(&w, ']');
+    jw_end(&w, '}');
+    fz_error why = {0};
+    st = rest_send(&k, &why);
+    if (st == FZ_OK && rest_ok(&k)) {
+        for (uint32_t i = 0; i < n && st == FZ_OK; i++) {
+            rest_forget(c, commits[i].id);
+            st = rest_load_table(&c->base, commits[i].id, NULL, &out[i], &why);
+            while (st != FZ_OK && i-- > 0)
+                ib_table_unref(out[i]);
+        }
+        if (st != FZ_OK)
+            st = unknown(err, &why); /* it happened, but what came of it can't be shown */
+    } else if (unclear(st, k.r.code)) {
+        if (st == FZ_OK)
+            rest_failed(&k, &why);
+        st = find_out_many(c, n, commits, out, &all, &any, NULL);
+        if (st != FZ_OK || !all)
+            st = unknown(err, &why);
+    } else if (st == FZ_OK) {
+        for (uint32_t i = 0; i < n; i++)
+            rest_forget(c, commits[i].id);
+        st = k.r.code == 409   ? conflict(&k, commits[0].id, err)
+             : k.r.code == 404 ? rest_no_table(&k, commits[0].id, err)
+                               : rest_failed(&k, err);
+    } else if (err) {
+        *err = why;
+    }
+out:
+    rest_call_end(&k);
+    arena_free(&a);
+    return st;
+}
+
+fz_status rest_commit(ib_catalog *b, uint32_t n, const ib_commit *commits, ib_table *const *base, ib_table **out, fz_error *err)
+{
+    for (uint32_t i = 0; i < n; i++)
+        for (uint32_t j = 0; j < i; j++)
+            if (str_eq(commits[i].id.name, commits[j].id.name) && str_eq(commits[i].id.ns, commits[j].id.ns))
+                return error_set(err, FZ_INVALID, "table " STR_FMT "." STR_FMT " stands twice in one commit", STR_ARG(commits[i].id.ns),
+                                 STR_ARG(commits[i].id.name));
+    if (n == 1)
+        return commit_one(rest_of(b), commits, base ? base[0] : NULL, out, err);
+    return n ? commit_many(rest_of(b), n, commits, base, out, err) : FZ_OK;
+}
