@@ -56,6 +56,10 @@ typedef struct ib_catalog_ops {
     fz_status (*load_table)(ib_catalog *c, ib_ident id, ib_table *have, ib_table **out, fz_error *err);
     /* Where a new table of that name goes, when the user doesn't say: never a folder an older table used. */
     fz_status (*default_location)(ib_catalog *c, ib_ident id, arena *a, str *out, fz_error *err);
+    /* A new table as the catalog wants it begun: md with the catalog's place for it (unless it is `placed` by the user), identity, properties
+     * and file_io. Nothing is made yet: create_table does that, from it or from what an update made of it. One reference. NULL
+     * where default_location and the catalog's io are all there is. FZ_EXISTS, FZ_NOT_FOUND. */
+    fz_status (*begin_table)(ib_catalog *c, ib_ident id, const ib_metadata *md, bool placed, ib_metadata **out, fz_error *err);
     /* Makes the table from complete first metadata, whose file is written here. FZ_EXISTS. */
     fz_status (*create_table)(ib_catalog *c, ib_ident id, const ib_metadata *md, ib_table **out, fz_error *err);
     fz_status (*register_table)(ib_catalog *c, ib_ident id, const char *metadata_location, ib_table **out, fz_error *err);
