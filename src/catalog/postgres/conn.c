@@ -464,4 +464,4 @@ static fz_status pg_transaction(sql_catalog *b, fz_status (*body)(sql_catalog *c
     }
 }
 
-const sql_db_ops pg_db = {.query = pg_query, .run = pg_run, .transaction = pg_transaction};
+const sql_db_ops pg_db = {.query = pg_query, .run = pg_run, .transaction = pg_transaction, .reconnects = true};

@@ -135,6 +135,12 @@ static fz_status answer(fz_status st, bool *unknown, fz_error *err)
     return st;
 }
 
+/* Whether what is known not to have happened is tried again: where it failed by its connection alone. */
+static bool may_repeat(sql_catalog *c, int64_t start_ms)
+{
+    return c->db->reconnects && now_ms() - start_ms < c->busy_ms;
+}
+
 /* ---- creating ---- */
 
 typedef struct create_job { ib_ident id; const char *location; } create_job;
@@ -185,14 +191,18 @@ static fz_status created_ask(sql_catalog *c, create_job *j, bool *yes, fz_error 
 static fz_status row_create(sql_catalog *c, ib_ident id, const char *location, fz_error *err)
 {
     create_job j = {id, location};
-    bool unknown, yes;
-    fz_error why = {0};
-    fz_status st = answer(c->db->transaction(c, row_insert, &j, &unknown, err), &unknown, err);
-    if (st == FZ_OK || !unknown)
-        return st;
-    if (created_ask(c, &j, &yes, &why) == FZ_OK)
-        return yes ? FZ_OK : st;
-    return not_known(id, location, &why, err);
+    int64_t start = now_ms();
+    for (;;) {
+        bool unknown, yes;
+        fz_error why = {0};
+        fz_status st = answer(c->db->transaction(c, row_insert, &j, &unknown, err), &unknown, err);
+        if (st == FZ_OK || !unknown)
+            return st;
+        if (created_ask(c, &j, &yes, &why) != FZ_OK)
+            return not_known(id, location, &why, err);
+        if (yes || !may_repeat(c, start))
+            return yes ? FZ_OK : st;
+    }
 }
 
 /* Before any file is written: most failures are known by then. */
@@ -324,9 +334,13 @@ static fz_status parts_commit(sql_catalog *c, uint32_t n, part *parts, fz_error 
         fz_status st = answer(c->db->transaction(c, rows_swap, &(swap_job){n, parts}, &unknown, err), &unknown, err);
         if (unknown) {
             fz_error why = {0};
-            if (swapped_ask(c, any->c->id, any->next.t->metadata_location, &yes, &why) == FZ_OK)
-                return yes ? FZ_OK : st;
-            return not_known(any->c->id, any->next.t->metadata_location, &why, err);
+            if (swapped_ask(c, any->c->id, any->next.t->metadata_location, &yes, &why) != FZ_OK)
+                return not_known(any->c->id, any->next.t->metadata_location, &why, err);
+            if (yes)
+                return FZ_OK;
+            if (!may_repeat(c, start))
+                return st;
+            continue;
         }
         if (st != FZ_CONFLICT)
             return st;

@@ -34,6 +34,7 @@ typedef struct sql_db_ops {
      * that leaves open whether it happened. */
     fz_status (*transaction)(sql_catalog *c, fz_status (*body)(sql_catalog *c, sql_tx *tx, void *ctx, fz_error *err),
                              void *ctx, bool *unknown, fz_error *err);
+    bool reconnects; /* a transaction's end may fail by its connection alone, and do better on the next one */
     /* Whether a table's recorded place can be right (may be NULL). */
     fz_status (*place_check)(sql_catalog *c, ib_ident id, const char *location, fz_error *err);
 } sql_db_ops;
