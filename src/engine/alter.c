@@ -252,21 +252,24 @@ static fz_status rename_table(statement *st, ib_ident from, fz_error *err)
 {
     fz_session *s = st->s;
     const sql_name *name = &st->ast->alter.actions[0].table;
+    fz_lake *l = ident_lake(s, from), *in = l;
     ib_ident to = {.ns = from.ns, .name = name->parts[name->n - 1].name};
     bool exists = true;
     ib_catalog *c;
     if (name->n > 1) {
         sql_name ns = {name->n - 1, name->parts};
-        TRY(session_find_namespace(s, &ns, &st->a, &to.ns, &exists, err));
+        TRY(session_find_namespace(s, &ns, &st->a, &in, &to.ns, &exists, err));
     }
     if (!exists)
         return error_sql(err, FZ_NOT_FOUND, "3F000", "there is no namespace \"" STR_FMT "\"", STR_ARG(to.ns));
-    TRY(lake_catalog(s->lake, true, &c, err));
+    if (in != l)
+        return error_set(err, FZ_UNSUPPORTED, "a table can't be renamed into another catalog");
+    TRY(lake_catalog(l, true, &c, err));
     fz_status r = c->ops->rename_table(c, from, to, err);
     if (r)
         error_line(err, name->parts[0].pos.line, name->parts[0].pos.column);
     else
-        lake_forget(s->lake, from);
+        lake_forget(l, from);
     return r;
 }
 
@@ -280,14 +283,14 @@ static fz_status alter(statement *st, fz_error *err)
     TRY(session_find_table(s, name, &st->a, &id, &t, err));
     if (!t)
         return st->ast->alter.if_exists ? FZ_OK : session_no_table(s, name, err);
-    fz_status r = lake_catalog(s->lake, true, &c, err);
+    fz_status r = lake_catalog(ident_lake(s, id), true, &c, err);
     if (!r && st->ast->alter.n == 1 && st->ast->alter.actions[0].kind == AL_RENAME_TABLE)
         r = rename_table(st, id, err);
     else if (!r)
         r = ib_change_commit(c, id, t, alter_build, st, NULL, s->lake->m, &after, err);
     ib_table_unref(t);
     if (after) {
-        lake_remember(s->lake, after);
+        lake_remember(ident_lake(s, id), after);
         ib_table_unref(after);
     }
     return r;

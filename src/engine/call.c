@@ -83,9 +83,9 @@ static fz_status change_table(call *c, ib_change_fn fn, fz_error *err)
 {
     ib_catalog *cat;
     ib_table *after;
-    TRY(lake_catalog(c->st->s->lake, true, &cat, err));
+    TRY(lake_catalog(ident_lake(c->st->s, c->id), true, &cat, err));
     TRY(ib_change_commit(cat, c->id, c->t, fn, c, NULL, c->st->s->lake->m, &after, err));
-    lake_remember(c->st->s->lake, after);
+    lake_remember(ident_lake(c->st->s, c->id), after);
     ib_table_unref(c->t);
     c->t = after;
     return FZ_OK;
@@ -293,7 +293,7 @@ static fz_status pick_files(call *c, const ib_snapshot *s, fz_error *err)
     str wap = ib_prop(&s->summary, "wap.id");
     if (wap.n)
         summary[1] = (ib_kv){STR("published-wap-id"), wap};
-    fz_status st = lake_catalog(c->st->s->lake, true, &cat, err);
+    fz_status st = lake_catalog(ident_lake(c->st->s, c->id), true, &cat, err);
     if (!st)
         st = added_files(c, s, &n, &files, &n_held, &held, err);
     if (!st && n == 0)
@@ -307,7 +307,7 @@ static fz_status pick_files(call *c, const ib_snapshot *s, fz_error *err)
         ib_decoded_unref(held[i]);
     if (st)
         return st;
-    lake_remember(c->st->s->lake, after);
+    lake_remember(ident_lake(c->st->s, c->id), after);
     ib_table_unref(c->t);
     c->t = after;
     c->now = after->md->current_snapshot_id;
@@ -368,13 +368,13 @@ static fz_status register_table(call *c, fz_error *err)
     ib_catalog *cat;
     if (c->t)
         return error_sql(err, FZ_EXISTS, "42P07", "the table " STR_FMT "." STR_FMT " exists", STR_ARG(c->id.ns), STR_ARG(c->id.name));
-    TRY(session_need_namespace(s, c->id.ns, false, err));
-    TRY(lake_catalog(s->lake, true, &cat, err));
+    TRY(session_need_namespace(s, c->id, false, err));
+    TRY(lake_catalog(ident_lake(s, c->id), true, &cat, err));
     char *file = arena_strndup(&c->st->a, c->args[1].text.p, c->args[1].text.n);
     if (!file)
         return error_nomem(err);
     TRY(cat->ops->register_table(cat, c->id, file, &c->t, err));
-    lake_remember(s->lake, c->t);
+    lake_remember(ident_lake(s, c->id), c->t);
     const ib_snapshot *now = ib_current_snapshot(c->t->md);
     columns(c, 3, names, LONGS);
     put_id(c, now ? now->snapshot_id : -1);
@@ -424,7 +424,7 @@ static fz_status expire_snapshots(call *c, fz_error *err)
 {
     static const char *const names[] = {"deleted_data_files_count", "deleted_position_delete_files_count", "deleted_equality_delete_files_count",
                                         "deleted_manifest_files_count", "deleted_manifest_lists_count", "deleted_statistics_files_count"};
-    fz_lake *l = c->st->s->lake;
+    fz_lake *l = ident_lake(c->st->s, c->id);
     int64_t counts[IB_FILE_KINDS] = {0};
     if (c->args[2].given && c->args[2].i64 < 1)
         return error_sql(err, FZ_INVALID, "22023", "retain_last has to be at least 1");
@@ -458,7 +458,7 @@ static fz_status load_newest(void *ctx, ib_table **out, fz_error *err)
 {
     call *c = ctx;
     ib_catalog *cat;
-    TRY(lake_catalog(c->st->s->lake, true, &cat, err));
+    TRY(lake_catalog(ident_lake(c->st->s, c->id), true, &cat, err));
     return cat->ops->load_table(cat, c->id, NULL, out, err);
 }
 
@@ -514,7 +514,7 @@ static fz_status other_tables(others *o, fz_error *err)
     ib_catalog *cat;
     uint32_t nn;
     str *ns;
-    TRY(lake_catalog(o->c->st->s->lake, true, &cat, err));
+    TRY(lake_catalog(ident_lake(o->c->st->s, o->c->id), true, &cat, err));
     TRY(cat->ops->list_namespaces(cat, (str){0}, a, &nn, &ns, err));
     for (uint32_t i = 0; i < nn; i++) {
         uint32_t nt;

@@ -12,9 +12,10 @@ static fz_status create_schema(statement *st, fz_error *err)
     const sql_name *name = &st->ast->create_schema.name;
     str ns;
     bool exists;
-    TRY(session_find_namespace(s, name, &st->a, &ns, &exists, err));
+    fz_lake *in;
+    TRY(session_find_namespace(s, name, &st->a, &in, &ns, &exists, err));
     ib_catalog *c;
-    TRY(lake_catalog(s->lake, true, &c, err));
+    TRY(lake_catalog(in, true, &c, err));
     fz_status r = FZ_EXISTS;
     fz_error e;
     if (!exists) {
@@ -54,13 +55,14 @@ static fz_status drop_schema(statement *st, fz_error *err)
     const sql_name *name = &st->ast->drop_schema.name;
     str ns;
     bool exists;
+    fz_lake *in;
     if (st->ast->drop_schema.cascade)
         return error_set(err, FZ_UNSUPPORTED, "DROP SCHEMA … CASCADE isn't supported; drop the tables first");
-    TRY(session_find_namespace(s, name, &st->a, &ns, &exists, err));
+    TRY(session_find_namespace(s, name, &st->a, &in, &ns, &exists, err));
     if (!exists)
         return st->ast->drop_schema.if_exists ? FZ_OK : no_namespace(name, ns, err);
     ib_catalog *c;
-    TRY(lake_catalog(s->lake, true, &c, err));
+    TRY(lake_catalog(in, true, &c, err));
     return c->ops->drop_namespace(c, ns, err);
 }
 
@@ -141,7 +143,7 @@ static fz_status drop_table(statement *st, fz_error *err)
         return st->ast->drop_table.if_exists ? FZ_OK : session_no_table(s, name, err);
     ib_catalog *c;
     purge_list l = {.a = &st->a};
-    r = lake_catalog(s->lake, true, &c, err);
+    r = lake_catalog(ident_lake(s, id), true, &c, err);
     /* What is to be removed is known before the table goes; it is removed only after that. */
     if (!r && st->ast->drop_table.purge) {
         if (str_ieq(ib_prop(&t->md->properties, "gc.enabled"), STR("false")))
@@ -157,7 +159,7 @@ static fz_status drop_table(statement *st, fz_error *err)
         file_io_unref(io);
         return r;
     }
-    lake_forget(s->lake, id);
+    lake_forget(ident_lake(s, id), id);
     if (l.n)
         qsort(l.paths, l.n, sizeof *l.paths, path_cmp);
     uint32_t left = 0;

@@ -54,12 +54,14 @@ struct fz_lake {
     ib_catalog *catalog;     /* NULL: the directory isn't a lake yet, or the catalog's database isn't there yet */
     ib_table *tables[LAKE_TABLES];
     uint32_t n_tables, next_table;
+    struct fz_lake *others, *next_other; /* other catalogs that statements named; they live as long as this one */
 };
 
 struct fz_session {
     fz_lake *lake;
     mem m;                   /* what its statements use; child of the runtime's */
-    char *ns;                /* current namespace */
+    fz_lake *at;             /* where names are looked for: lake, or another catalog that USE chose */
+    char *ns;                /* current namespace, in at */
     fz_notice_fn notice;
     void *notice_ctx;
     fz_table_fn unknown_table; /* asked for names that no table of the lake has; or NULL */
@@ -96,6 +98,9 @@ struct fz_result {
 fz_status lake_which(fz_lake *l, const char *location, const fz_option *options, size_t n, fz_error *err);
 /* What messages call it: its directory, or the catalog's name. */
 const char *lake_place(const fz_lake *l);
+/* The configured catalog of that name (without regard to case), opened from l when it is first named; NULL: nobody configured it. Borrowed: lives as
+ * long as l. */
+fz_status lake_other(fz_lake *l, str name, fz_lake **out, fz_error *err);
 /* The catalog; NULL in *out where there is no lake yet and `create` is false. */
 fz_status lake_catalog(fz_lake *l, bool create, ib_catalog **out, fz_error *err);
 /* The newest state of a table; one reference. FZ_NOT_FOUND. Costs no file where the table hasn't changed. */
@@ -117,12 +122,17 @@ fz_status session_use(fz_session *s, const sql_name *name, arena *a, fz_error *e
 /* What a table name means: namespace and name in the arena, as stored where the table exists (unquoted parts may differ from
  * it in case; several candidates are FZ_INVALID, 42702). *t receives a reference, NULL where there is no such table. */
 fz_status session_find_table(fz_session *s, const sql_name *name, arena *a, ib_ident *id, ib_table **t, fz_error *err);
-/* The same for a namespace. */
-fz_status session_find_namespace(fz_session *s, const sql_name *name, arena *a, str *out, bool *exists, fz_error *err);
+/* The same for a namespace; *in: the catalog it is in. */
+fz_status session_find_namespace(fz_session *s, const sql_name *name, arena *a, fz_lake **in, str *out, bool *exists, fz_error *err);
+/* The catalog that a table is in. */
+static inline fz_lake *ident_lake(const fz_session *s, ib_ident id)
+{
+    return id.home ? id.home : s->at;
+}
 /* FZ_NOT_FOUND (42P01) at the name's position, with the nearest tables as the hint. */
 fz_status session_no_table(fz_session *s, const sql_name *name, fz_error *err);
-/* Makes the namespace if it is missing and may be made on the way (`any`, or it is "default"); else FZ_NOT_FOUND (3F000). */
-fz_status session_need_namespace(fz_session *s, str ns, bool any, fz_error *err);
+/* Makes the table's namespace if it is missing and may be made on the way (`any`, or it is "default"); else FZ_NOT_FOUND (3F000). */
+fz_status session_need_namespace(fz_session *s, ib_ident id, bool any, fz_error *err);
 
 /* ---- statements (statement.c): an arena, the sources it reads, a plan and its run ---- */
 

@@ -176,6 +176,23 @@ static fz_status look_at(const char *dir, bool *is_lake, fz_error *err)
     return FZ_OK;
 }
 
+/* Takes the reference to rt, also on failure. */
+static fz_lake *lake_new(fz_runtime *rt)
+{
+    mem *m = &rt->rt->root;
+    fz_lake *l = mem_zalloc(m, sizeof *l);
+    if (!l) {
+        fz_runtime_release(rt);
+        return NULL;
+    }
+    atomic_init(&l->refs, 1);
+    l->rt = rt;
+    l->m = m;
+    l->lock_timeout_ms = 60000;
+    pthread_mutex_init(&l->lock, NULL);
+    return l;
+}
+
 fz_status fz_lake_open(fz_runtime *rt, const char *location, const fz_option *options, size_t n_options,
                        fz_lake **out, fz_error *err)
 {
@@ -183,17 +200,9 @@ fz_status fz_lake_open(fz_runtime *rt, const char *location, const fz_option *op
         atomic_fetch_add(&rt->refs, 1);
     else
         TRY(runtime_shared(&rt, err));
-    mem *m = &rt->rt->root;
-    fz_lake *l = mem_zalloc(m, sizeof *l);
-    if (!l) {
-        fz_runtime_release(rt);
+    fz_lake *l = lake_new(rt);
+    if (!l)
         return error_nomem(err);
-    }
-    atomic_init(&l->refs, 1);
-    l->rt = rt;
-    l->m = m;
-    l->lock_timeout_ms = 60000;
-    pthread_mutex_init(&l->lock, NULL);
     fz_status st = FZ_OK;
     ib_catalog *c;
     TRY_GOTO(lake_which(l, location, options, n_options, err));
@@ -209,6 +218,10 @@ void fz_lake_close(fz_lake *l)
 {
     if (!l || atomic_fetch_sub(&l->refs, 1) != 1)
         return;
+    for (fz_lake *o = l->others, *next; o; o = next) {
+        next = o->next_other;
+        fz_lake_close(o);
+    }
     for (uint32_t i = 0; i < l->n_tables; i++)
         ib_table_unref(l->tables[i]);
     if (l->catalog)
@@ -222,6 +235,56 @@ void fz_lake_close(fz_lake *l)
     fz_runtime *rt = l->rt;
     mem_free(l->m, l, sizeof *l);
     fz_runtime_release(rt);
+}
+
+/* Locked. */
+static fz_status other_new(fz_lake *l, const char *name, fz_lake **out, fz_error *err)
+{
+    atomic_fetch_add(&l->rt->refs, 1);
+    fz_lake *o = lake_new(l->rt);
+    if (!o)
+        return error_nomem(err);
+    o->read_only = l->read_only;
+    o->lock_timeout_ms = l->lock_timeout_ms;
+    config_type t;
+    fz_status st = FZ_OK;
+    if (!(o->catalog_name = copy_text(l->m, name)))
+        st = error_nomem(err);
+    if (!st)
+        st = config_open(l->config, name, 0, NULL, l->m, &o->conf, err);
+    if (!st)
+        st = config_catalog_type(o->conf, &t, err);
+    if (st) {
+        fz_lake_close(o);
+        return st;
+    }
+    o->next_other = l->others;
+    *out = l->others = o;
+    return FZ_OK;
+}
+
+fz_status lake_other(fz_lake *l, str name, fz_lake **out, fz_error *err)
+{
+    fz_status st = FZ_OK;
+    *out = NULL;
+    pthread_mutex_lock(&l->lock);
+    for (fz_lake *o = l->others; o && !*out; o = o->next_other)
+        if (str_ieq(name, str_of(o->catalog_name)))
+            *out = o;
+    if (*out)
+        goto out;
+    if (!l->config)
+        TRY_GOTO(config_load(NULL, l->m, &l->config, err));
+    const str *names;
+    uint32_t n = config_names(l->config, &names);
+    for (uint32_t i = 0; i < n; i++)
+        if (str_ieq(names[i], name)) {
+            TRY_GOTO(other_new(l, names[i].p, out, err));
+            break;
+        }
+out:
+    pthread_mutex_unlock(&l->lock);
+    return st;
 }
 
 /* The catalog in the lake's directory; FZ_OK and nothing where there is none and it may not be made. */

@@ -516,7 +516,7 @@ fz_status fz_load(fz_session *s, const char *const *files, size_t n_files, const
     if (!st)
         st = result_begin(s, "LOAD", &done, err);
     if (!st && !l.base)
-        st = session_need_namespace(s, l.id.ns, true, err);
+        st = session_need_namespace(s, l.id, true, err);
     if (!st)
         st = write_rows(l.st, bind_load, &l, true, &loaded, err);
     ib_metadata_unref(l.evolved);

@@ -165,7 +165,7 @@ fz_status new_table_metadata(fz_session *s, ib_ident id, row_schema *cols, const
     TRY(order_of(&schema, t->n_sort, t->sort, a, &order, err));
     TRY(properties_of(t, a, &props, err));
     ib_catalog *c;
-    TRY(lake_catalog(s->lake, true, &c, err));
+    TRY(lake_catalog(ident_lake(s, id), true, &c, err));
     str location = t->location;
     if (location.n == 0)
         TRY(c->ops->default_location(c, id, a, &location, err));

@@ -20,7 +20,7 @@ fz_status fz_session_open(fz_lake *lake, fz_session **out, fz_error *err)
     if (!s)
         return error_nomem(err);
     mem_init(&s->m, lake->m, NULL, 0);
-    s->lake = lake;
+    s->lake = s->at = lake;
     atomic_fetch_add(&lake->refs, 1);
     pthread_mutex_init(&s->lock, NULL);
     pthread_mutex_init(&s->notice_lock, NULL);
@@ -180,10 +180,12 @@ static fz_status choose(const sql_ident *id, const char *what, uint32_t n, const
     return FZ_INVALID;
 }
 
-/* The stored namespaces that parts mean. A first part that is the catalog's name may be left out of them. */
-static fz_status find_namespace(fz_session *s, ib_catalog *c, const sql_ident *parts, uint32_t n, arena *a, str *out, bool *exists, fz_error *err)
+/* The stored namespace of a catalog that parts mean. A first part that is the name of a catalog without one ("default") may be left out of them. */
+static fz_status find_namespace(fz_lake *l, const sql_ident *parts, uint32_t n, arena *a, str *out, bool *exists, fz_error *err)
 {
+    ib_catalog *c;
     *exists = false;
+    TRY(lake_catalog(l, false, &c, err));
     TRY(join_parts(parts, n, a, out, err));
     if (!c)
         return FZ_OK;
@@ -195,9 +197,8 @@ static fz_status find_namespace(fz_session *s, ib_catalog *c, const sql_ident *p
     TRY(c->ops->list_namespaces(c, (str){0}, a, &nn, &all, err));
     uint32_t found = 0;
     str match = {0};
-    const char *catalog = s->lake->catalog_name ? s->lake->catalog_name : "default";
     for (unsigned skip = 0; skip < 2 && !found; skip++) {
-        if (skip && (n < 2 || !part_matches(&parts[0], str_of(catalog))))
+        if (skip && (n < 2 || l->catalog_name || !part_matches(&parts[0], STR("default"))))
             break;
         for (uint32_t i = 0; i < nn; i++) {
             bool exact;
@@ -224,37 +225,51 @@ static fz_status find_namespace(fz_session *s, ib_catalog *c, const sql_ident *p
     return FZ_OK;
 }
 
-fz_status session_find_namespace(fz_session *s, const sql_name *name, arena *a, str *out, bool *exists, fz_error *err)
+/* The catalog that a name's first part means; NULL: none. A lake whose catalog has no name of its own is told by "default", which find_namespace knows. */
+static fz_status find_catalog(fz_session *s, const sql_ident *part, fz_lake **out, fz_error *err)
 {
-    ib_catalog *c;
-    TRY(lake_catalog(s->lake, false, &c, err));
-    return find_namespace(s, c, name->parts, name->n, a, out, exists, err);
+    *out = NULL;
+    if (s->lake->catalog_name ? part_matches(part, str_of(s->lake->catalog_name)) : s->at != s->lake && part_matches(part, STR("default"))) {
+        *out = s->lake;
+        return FZ_OK;
+    }
+    if (!s->lake->catalog_name && part_matches(part, STR("default")))
+        return FZ_OK;
+    return lake_other(s->lake, part->name, out, err);
 }
 
-fz_status session_find_table(fz_session *s, const sql_name *name, arena *a, ib_ident *id, ib_table **t, fz_error *err)
+fz_status session_find_namespace(fz_session *s, const sql_name *name, arena *a, fz_lake **in, str *out, bool *exists, fz_error *err)
 {
-    *t = NULL;
-    ib_catalog *c;
-    const sql_ident *last = &name->parts[name->n - 1];
-    char *copy = arena_strndup(a, last->name.p, last->name.n);
-    if (!copy)
-        return error_nomem(err);
-    id->name = (str){copy, last->name.n};
-    TRY(lake_catalog(s->lake, false, &c, err));
-    bool exists = false;
-    if (name->n == 1) {
-        copy = arena_strndup(a, s->ns, strlen(s->ns));
-        if (!copy)
-            return error_nomem(err);
-        id->ns = str_of(copy);
-        exists = true;
-    } else {
-        TRY(find_namespace(s, c, name->parts, name->n - 1, a, &id->ns, &exists, err));
+    fz_lake *named = NULL;
+    str there = {0};
+    if (name->n > 1)
+        TRY(find_catalog(s, &name->parts[0], &named, err));
+    if (named) {
+        *in = named;
+        TRY(find_namespace(named, name->parts + 1, name->n - 1, a, &there, exists, err));
+        *out = there;
+        if (*exists)
+            return FZ_OK;
     }
-    if (!c || !exists)
+    fz_lake *at = s->at;
+    TRY(find_namespace(at, name->parts, name->n, a, out, exists, err));
+    if (*exists || !named)
+        *in = at;
+    else
+        *out = there;
+    return FZ_OK;
+}
+
+/* The table of a namespace that exists, in id's catalog; its name as stored. */
+static fz_status find_in_namespace(fz_session *s, const sql_ident *last, arena *a, ib_ident *id, ib_table **t, fz_error *err)
+{
+    fz_lake *l = ident_lake(s, *id);
+    ib_catalog *c;
+    TRY(lake_catalog(l, false, &c, err));
+    if (!c)
         return FZ_OK;
     fz_error e;
-    fz_status st = lake_table(s->lake, *id, t, &e);
+    fz_status st = lake_table(l, *id, t, &e);
     if (st == FZ_OK)
         return FZ_OK;
     if (st != FZ_NOT_FOUND || strcmp(e.sqlstate, "58P01") == 0) { /* a missing file is not a missing table */
@@ -282,7 +297,46 @@ fz_status session_find_table(fz_session *s, const sql_name *name, arena *a, ib_i
     if (at < 0)
         return FZ_OK;
     id->name = names[at];
-    return lake_table(s->lake, *id, t, err);
+    return lake_table(l, *id, t, err);
+}
+
+fz_status session_find_table(fz_session *s, const sql_name *name, arena *a, ib_ident *id, ib_table **t, fz_error *err)
+{
+    *t = NULL;
+    const sql_ident *last = &name->parts[name->n - 1];
+    char *copy = arena_strndup(a, last->name.p, last->name.n);
+    if (!copy)
+        return error_nomem(err);
+    *id = (ib_ident){.name = {copy, last->name.n}, .home = s->at};
+    if (name->n == 1) {
+        copy = arena_strndup(a, s->ns, strlen(s->ns));
+        if (!copy)
+            return error_nomem(err);
+        id->ns = str_of(copy);
+        return find_in_namespace(s, last, a, id, t, err);
+    }
+    /* catalog.namespace.table first, then a nested namespace */
+    ib_ident first = {0};
+    fz_lake *named = NULL;
+    bool exists = false;
+    if (name->n > 2)
+        TRY(find_catalog(s, &name->parts[0], &named, err));
+    if (named) {
+        first = (ib_ident){.name = id->name, .home = named};
+        TRY(find_namespace(named, name->parts + 1, name->n - 2, a, &first.ns, &exists, err));
+        if (exists)
+            TRY(find_in_namespace(s, last, a, &first, t, err));
+        if (*t) {
+            *id = first;
+            return FZ_OK;
+        }
+    }
+    TRY(find_namespace(s->at, name->parts, name->n - 1, a, &id->ns, &exists, err));
+    if (exists)
+        TRY(find_in_namespace(s, last, a, id, t, err));
+    if (!*t && named && !exists)
+        *id = first;
+    return FZ_OK;
 }
 
 fz_status session_no_table(fz_session *s, const sql_name *name, fz_error *err)
@@ -294,7 +348,10 @@ fz_status session_no_table(fz_session *s, const sql_name *name, fz_error *err)
     sbuf_free(&b);
     error_line(err, name->parts[0].pos.line, name->parts[0].pos.column);
     ib_catalog *c;
-    if (lake_catalog(s->lake, false, &c, NULL) || !c)
+    fz_lake *named = NULL;
+    if (name->n > 2)
+        find_catalog(s, &name->parts[0], &named, NULL);
+    if (lake_catalog(named ? named : s->at, false, &c, NULL) || !c)
         return FZ_NOT_FOUND;
     arena a;
     arena_init(&a, &s->m);
@@ -313,10 +370,11 @@ fz_status session_no_table(fz_session *s, const sql_name *name, fz_error *err)
     return FZ_NOT_FOUND;
 }
 
-fz_status session_need_namespace(fz_session *s, str ns, bool any, fz_error *err)
+fz_status session_need_namespace(fz_session *s, ib_ident id, bool any, fz_error *err)
 {
     ib_catalog *c;
-    TRY(lake_catalog(s->lake, true, &c, err));
+    str ns = id.ns;
+    TRY(lake_catalog(ident_lake(s, id), true, &c, err));
     bool exists;
     TRY(c->ops->namespace_exists(c, ns, &exists, err));
     if (exists)
@@ -341,11 +399,17 @@ fz_status session_use(fz_session *s, const sql_name *name, arena *a, fz_error *e
 {
     str ns;
     bool exists;
-    TRY(session_find_namespace(s, name, a, &ns, &exists, err));
-    const char *catalog = s->lake->catalog_name ? s->lake->catalog_name : "default";
-    if (!exists && name->n == 1 && part_matches(&name->parts[0], str_of(catalog))) {
-        ns = STR("default"); /* the catalog itself: its default namespace */
-        exists = true;
+    fz_lake *in, *named = NULL;
+    TRY(session_find_namespace(s, name, a, &in, &ns, &exists, err));
+    if (!exists && name->n == 1) {
+        TRY(find_catalog(s, &name->parts[0], &named, err));
+        if (!named && !s->lake->catalog_name && part_matches(&name->parts[0], STR("default")))
+            named = s->lake;
+        if (named) {
+            ns = STR("default"); /* the catalog itself: its default namespace */
+            in = named;
+            exists = true;
+        }
     }
     if (!exists) {
         error_sql(err, FZ_NOT_FOUND, "3F000", "there is no namespace \"" STR_FMT "\"", STR_ARG(ns));
@@ -360,6 +424,7 @@ fz_status session_use(fz_session *s, const sql_name *name, arena *a, fz_error *e
     copy[ns.n] = 0;
     mem_free(s->lake->m, s->ns, strlen(s->ns) + 1);
     s->ns = copy;
+    s->at = in;
     return FZ_OK;
 }
 

@@ -104,7 +104,7 @@ static fz_status show_schemas(statement *st, rows *r, fz_error *err)
     static const char *const names[] = {"namespace"};
     rows_init(r, st, 1, names);
     ib_catalog *c;
-    TRY(lake_catalog(st->s->lake, false, &c, err));
+    TRY(lake_catalog(st->s->at, false, &c, err));
     if (!c)
         return FZ_OK;
     uint32_t n;
@@ -122,19 +122,21 @@ static fz_status show_tables(statement *st, rows *r, fz_error *err)
     rows_init(r, st, 2, names);
     const sql_name *in = &st->ast->show.in;
     ib_catalog *c;
-    TRY(lake_catalog(st->s->lake, false, &c, err));
+    fz_lake *l = st->s->at;
     uint32_t nn = 0;
     str only, *ns = &only;
     if (in->n) {
         bool exists;
-        TRY(session_find_namespace(st->s, in, &st->a, &only, &exists, err));
+        TRY(session_find_namespace(st->s, in, &st->a, &l, &only, &exists, err));
         if (!exists) {
             error_sql(err, FZ_NOT_FOUND, "3F000", "there is no namespace \"" STR_FMT "\"", STR_ARG(only));
             error_line(err, in->parts[0].pos.line, in->parts[0].pos.column);
             return FZ_NOT_FOUND;
         }
         nn = 1;
-    } else if (c) {
+    }
+    TRY(lake_catalog(l, false, &c, err));
+    if (!in->n && c) {
         TRY(c->ops->list_namespaces(c, (str){0}, &st->a, &nn, &ns, err));
     }
     for (uint32_t i = 0; i < nn && c; i++) {

@@ -210,7 +210,7 @@ static void resolve_table_names(sql_resolver *r, const sql_name *missing, void (
     arena a;
     arena_init(&a, &st->s->m);
     ib_catalog *c;
-    if (lake_catalog(st->s->lake, false, &c, NULL) == FZ_OK && c) {
+    if (lake_catalog(st->s->at, false, &c, NULL) == FZ_OK && c) {
         uint32_t nn = 0;
         str *ns = NULL;
         c->ops->list_namespaces(c, (str){0}, &a, &nn, &ns, NULL);
@@ -309,7 +309,7 @@ static fz_status statement_pin(statement *st, ib_ident id, ib_table **t, fz_erro
     ib_table *found = *t;
     *t = NULL;
     for (uint32_t i = 0; i < st->n_pinned; i++)
-        if (str_eq(st->pinned[i].id.ns, id.ns) && str_eq(st->pinned[i].id.name, id.name)) {
+        if (st->pinned[i].id.home == id.home && str_eq(st->pinned[i].id.ns, id.ns) && str_eq(st->pinned[i].id.name, id.name)) {
             ib_table_unref(found);
             *t = st->pinned[i].t;
             return FZ_OK;

@@ -53,7 +53,7 @@ static bool same_columns(const ib_metadata *a, const ib_metadata *b)
 static fz_status commit_new(fz_session *s, const write_target *t, const ib_write *w, ib_table **out, fz_error *err)
 {
     ib_catalog *c;
-    TRY(lake_catalog(s->lake, true, &c, err));
+    TRY(lake_catalog(ident_lake(s, t->id), true, &c, err));
     if (w->n_files == 0)
         return c->ops->create_table(c, t->id, t->md, out, err);
     ib_producer *p;
@@ -84,7 +84,8 @@ static fz_status commit(statement *st, const write_target *t, table_writer *w, b
                    .files = files, .n_before = t->before.n_updates, .before = t->before.updates,
                    .n_before_requirements = t->before.n_requirements, .before_requirements = t->before.requirements, .cache = s->lake->rt->manifests, .m = s->lake->m, .j = query_job(st->q)};
     ib_catalog *c;
-    TRY(lake_catalog(s->lake, true, &c, err));
+    fz_lake *l = ident_lake(s, t->id);
+    TRY(lake_catalog(l, true, &c, err));
     ib_table *after = NULL;
     fz_status r;
     if (t->base) {
@@ -106,7 +107,7 @@ static fz_status commit(statement *st, const write_target *t, table_writer *w, b
     if (r == FZ_OK || r == FZ_UNKNOWN)
         table_writer_committed(w); /* after an unknown outcome the files may be the table's */
     if (after) {
-        lake_remember(s->lake, after);
+        lake_remember(l, after);
         ib_table_unref(after);
     }
     return r;
@@ -115,11 +116,14 @@ static fz_status commit(statement *st, const write_target *t, table_writer *w, b
 fz_status write_rows(statement *st, write_bind_fn bind, void *ctx, bool may_exist, int64_t *rows, fz_error *err)
 {
     ib_catalog *c;
-    TRY(lake_catalog(st->s->lake, true, &c, err)); /* a lake that can't be written is refused before any work */
+    if (st->s->lake->read_only) /* is refused before any work */
+        TRY(lake_catalog(st->s->lake, true, &c, err));
     for (;;) {
         write_target t = {0};
         table_writer *w = NULL;
         fz_status r = bind(st, ctx, &t, err);
+        if (!r) /* one that can't be written, before any rows */
+            r = lake_catalog(ident_lake(st->s, t.id), true, &c, err);
         if (!r)
             r = run_into(st, &t, &w, err);
         bool ran = r == FZ_OK;
@@ -234,12 +238,12 @@ static fz_status create_empty(statement *st, ib_ident id, fz_error *err)
     TRY(new_table_metadata(st->s, id, &cols, &nt, &st->a, &md, err));
     ib_catalog *c;
     ib_table *t = NULL;
-    fz_status r = lake_catalog(st->s->lake, true, &c, err);
+    fz_status r = lake_catalog(ident_lake(st->s, id), true, &c, err);
     if (!r)
         r = c->ops->create_table(c, id, md, &t, err);
     ib_metadata_unref(md);
     if (t) {
-        lake_remember(st->s->lake, t);
+        lake_remember(ident_lake(st->s, id), t);
         ib_table_unref(t);
     }
     return r;
@@ -260,9 +264,9 @@ static fz_status replace_empty(statement *st, ib_table *base, ib_ident id, fz_er
 {
     ib_catalog *c;
     ib_table *after;
-    TRY(lake_catalog(st->s->lake, true, &c, err));
+    TRY(lake_catalog(ident_lake(st->s, id), true, &c, err));
     TRY(ib_change_commit(c, id, base, replace_build, st, NULL, st->s->lake->m, &after, err));
-    lake_remember(st->s->lake, after);
+    lake_remember(ident_lake(st->s, id), after);
     ib_table_unref(after);
     return FZ_OK;
 }
@@ -289,7 +293,7 @@ fz_status run_create_table(statement *st, fz_result **out, fz_error *err)
         session_notice(s, "the table " STR_FMT "." STR_FMT " exists, nothing was done", STR_ARG(id.ns), STR_ARG(id.name));
     } else if (!r) {
         fz_error e;
-        r = session_need_namespace(s, id.ns, false, &e);
+        r = session_need_namespace(s, id, false, &e);
         if (!r)
             r = ct->query ? write_rows(st, bind_create_as, &ca, false, &rows, &e) : create_empty(st, id, &e);
         if (r == FZ_EXISTS && ct->if_not_exists) { /* another process was faster */

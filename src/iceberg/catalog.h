@@ -16,7 +16,10 @@
 #include "iceberg/spec/spec.h"
 #include "iceberg/update/update.h"
 
-typedef struct ib_ident { str ns, name; } ib_ident;
+typedef struct ib_ident {
+    str ns, name;
+    void *home; /* the caller's own: which catalog it is in; catalogs leave it alone */
+} ib_ident;
 
 typedef struct ib_table {
     _Atomic int refs;
