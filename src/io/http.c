@@ -204,6 +204,7 @@ void http_send(http_client *c, http_request *r)
 {
     r->status = FZ_OK;
     r->code = 0;
+    r->attempts = 0;
     r->response = NULL;
     r->n_response_headers = 0;
     r->response_headers = NULL;
@@ -211,7 +212,8 @@ void http_send(http_client *c, http_request *r)
     r->error = (fz_error){.offset = -1, .line = -1, .column = -1};
     http_private *p = r->priv = private_new(c, r);
     fz_status st = p ? FZ_OK : error_nomem(&r->error);
-    if (st == FZ_OK && r->sign) {
+    bool on_loop = atomic_load(&c->owner) == getpid() && pthread_equal(pthread_self(), c->thread); /* a callback sends on: it must not wait */
+    if (st == FZ_OK && r->sign && !on_loop) {
         st = attempt_sign(p, true, &r->error);
         p->signed_already = st == FZ_OK;
     }

@@ -65,7 +65,8 @@ struct http_request {
 
     /* Called before each attempt, on any thread, to sign it as of now: may set headers after the caller's own (the count is put back
      * before each attempt); memory from `a`, which lives as long as the attempt. May be NULL. Where may_wait is false (the event
-     * loop), it sets sign_later instead of waiting for keys, and is called again by a thread that may. The first call is http_send's own. */
+     * loop), it sets sign_later instead of waiting for keys, and is called again by a thread that may. The first call is http_send's own, but
+     * for what is sent from the event loop. */
     fz_status (*sign)(http_request *r, arena *a, fz_error *err);
     bool may_wait, sign_later;
     /* Asked about each response below 600 before retries are considered: true sends it again at once (a token was renewed, a region
@@ -86,6 +87,7 @@ struct http_request {
     fz_status status;
     fz_error error;
     int code;                    /* HTTP status */
+    uint32_t attempts;           /* how often it was tried */
     buf *response;               /* the body, decompressed; NULL: none */
     uint32_t n_response_headers;
     http_header *response_headers; /* names in lower case; of the final answer */

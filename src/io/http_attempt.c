@@ -378,7 +378,7 @@ fz_status attempt_start(http_private *p, bool *later, fz_error *err)
         }
     }
     p->signed_already = false;
-    p->attempts++;
+    r->attempts = ++p->attempts;
     p->body_seen = p->body_ours = p->complete = p->rewound = false;
     p->got_before = p->got;
     p->sent = 0;
