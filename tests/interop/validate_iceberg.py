@@ -397,12 +397,16 @@ def validate_lake(path):
         return []
     finally:
         con.close()
+    return [text for ns, name, location in rows for text in validate_table(location, f"{ns}.{name}")]
+
+
+def validate_table(location, name=""):
+    """What is wrong with the table of that metadata file."""
     c = Checker()
-    for ns, name, location in rows:
-        try:
-            c.table(location)
-        except Exception as e:  # whatever can't be read is wrong
-            c.bad(f"{ns}.{name}: {type(e).__name__}: {e}")
+    try:
+        c.table(location)
+    except Exception as e:  # whatever can't be read is wrong
+        c.bad(f"{name}: {type(e).__name__}: {e}")
     return c.wrong
 
 
