@@ -11,6 +11,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <sys/wait.h>
+#include <time.h>
 #include <unistd.h>
 
 #define OK(call)                                                                     \
@@ -58,7 +59,7 @@ fz_status sample_append(ib_catalog *c, ib_ident id, ib_table *base, int64_t snap
                         bool strict, ib_table **out, fz_error *err)
 {
     ib_kv kv = {STR("operation"), STR("append")};
-    ib_snapshot s = {.snapshot_id = snapshot_id, .parent_id = parent, .sequence_number = sequence, .timestamp_ms = 1,
+    ib_snapshot s = {.snapshot_id = snapshot_id, .parent_id = parent, .sequence_number = sequence, .timestamp_ms = (int64_t)time(NULL) * 1000 + 2000,
                      .manifest_list = STR("file:///none.avro"), .schema_id = 0, .summary = {1, &kv}};
     ib_requirement r = {IB_ASSERT_REF_SNAPSHOT_ID, STR("main"), parent};
     ib_update u[] = {{.kind = IB_ADD_SNAPSHOT, .snapshot = &s},

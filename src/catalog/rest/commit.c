@@ -1,7 +1,8 @@
 /*
  * commit.c: the commit protocol.
  *
- * The server checks the requirements and applies the updates; 409 is FZ_CONFLICT. An answer that was lost (the connection broke, 500,
+ * The server checks the requirements and applies the updates. 409 is FZ_CONFLICT, told by the requirement that doesn't hold; where all
+ * of them hold the server lost a race of its own, and the commit is sent again. An answer that was lost (the connection broke, 500,
  * 502, 504; 503 may have been half done) leaves open whether the commit happened, so the table is looked at:
  *
  *   it shows what the commit makes (its snapshot; without one, what the updates set)    done
@@ -24,7 +25,7 @@
 
 #include <time.h>
 
-#define PATIENCE_MS 60000 /* from the first lost answer */
+#define PATIENCE_MS 60000 /* from the first answer that wasn't final */
 
 /* ---- what is sent ---- */
 
@@ -245,8 +246,9 @@ static fz_status post(rest_catalog *c, rest_call *k, const ib_commit *commit, st
     return FZ_OK;
 }
 
-/* What an answer that isn't a success means; `late`: an earlier try may have succeeded. */
-static fz_status refused(rest_catalog *c, rest_call *k, const ib_commit *commit, const char *uuid, bool late, ib_table **out, fz_error *err)
+/* What an answer that isn't a success means; `late`: an earlier try may have succeeded. *again: another try may. */
+static fz_status refused(rest_catalog *c, rest_call *k, const ib_commit *commit, const char *uuid, bool late, bool *again, ib_table **out,
+                         fz_error *err)
 {
     int code = k->r.code;
     ib_table *there = NULL;
@@ -266,8 +268,14 @@ static fz_status refused(rest_catalog *c, rest_call *k, const ib_commit *commit,
         return error_sql(err, FZ_EXISTS, "42P07", "table " STR_FMT "." STR_FMT " exists already: %s", STR_ARG(commit->id.ns),
                          STR_ARG(commit->id.name), said.message);
     }
-    if (code == 409)
+    if (code == 409) {
+        fz_status st = find_out(c, commit, NULL, &there, err); /* which requirement it was, in our words; and the newest state for the next try */
+        ib_table_unref(there);
+        if (st == FZ_CONFLICT || st == FZ_NOT_FOUND)
+            return st;
+        *again = true; /* none: the server lost a race of its own */
         return conflict(k, commit->id, err);
+    }
     if (code == 404) {
         rest_failed(k, NULL);
         return strstr(k->type, "Namespace") || uuid ? rest_no_namespace(k, commit->id.ns, err) : rest_no_table(k, commit->id, err);
@@ -280,19 +288,26 @@ static fz_status send_until_known(rest_catalog *c, const ib_commit *commit, str 
                                   file_io *io, ib_table **out, fz_error *err)
 {
     int64_t end = 0;
+    bool late = false;
     for (int attempt = 0;; attempt++) {
         rest_call k;
         fz_error why = {0};
         fz_status st = post(c, &k, commit, body, &why);
         int code = st == FZ_OK ? k.r.code : 0;
-        bool open = unclear(st, code);
+        bool open = unclear(st, code), again = false;
         if (open && st == FZ_OK)
             rest_failed(&k, &why);
         else if (st == FZ_OK && rest_ok(&k))
             st = rest_take_table(c, commit->id, &k, known, basis, true, io, out, &why);
         else if (st == FZ_OK)
-            st = refused(c, &k, commit, uuid, attempt > 0, out, &why);
+            st = refused(c, &k, commit, uuid, late, &again, out, &why);
         rest_call_end(&k);
+        if (!end)
+            end = rest_clock_ms() + PATIENCE_MS;
+        if (again && rest_clock_ms() < end) {
+            nap(attempt);
+            continue;
+        }
         if (!open) {
             if (st != FZ_OK && err)
                 *err = why;
@@ -305,8 +320,7 @@ static fz_status send_until_known(rest_catalog *c, const ib_commit *commit, str 
             *out = there;
             return FZ_OK;
         }
-        if (!end)
-            end = rest_clock_ms() + PATIENCE_MS;
+        late = true;
         if (st != FZ_OK && st != FZ_UNKNOWN) {
             if (err)
                 *err = e;
@@ -399,62 +413,116 @@ static fz_status find_out_many(rest_catalog *c, uint32_t n, const ib_commit *com
     return st;
 }
 
-static fz_status commit_many(rest_catalog *c, uint32_t n, const ib_commit *commits, ib_table *const *base, ib_table **out, fz_error *err)
+static fz_status changes_to_json(rest_catalog *c, uint32_t n, const ib_commit *commits, ib_table *const *base, arena *a, sbuf *out, fz_error *err)
 {
-    rest_call k;
-    arena a;
-    bool all, any;
-    fz_status st;
-    arena_init(&a, c->base.m);
-    TRY_GOTO(rest_call_begin(c->c, &k, "POST", err));
-    if (!rest_can(c->c, REST_COMMIT_TRANSACTION)) {
-        st = error_set(err, FZ_UNSUPPORTED, "this catalog's server can't commit to several tables at once");
-        goto out;
-    }
-    k.once = true;
-    rest_path(&k, "transactions/commit");
-    json_writer w = json_writer_on(&k.body);
+    json_writer w = json_writer_on(out);
     jw_begin(&w, '{');
     jw_key(&w, "table-changes");
     jw_begin(&w, '[');
     for (uint32_t i = 0; i < n; i++) {
         ib_table *t = base ? ib_table_ref(base[i]) : NULL;
         if (!t)
-            TRY_GOTO(rest_load_table(&c->base, commits[i].id, NULL, &t, err));
-        st = change_to_json(&commits[i], t->md, t->md->format_version, &a, &w, err);
+            TRY(rest_load_table(&c->base, commits[i].id, NULL, &t, err));
+        fz_status st = change_to_json(&commits[i], t->md, t->md->format_version, a, &w, err);
         ib_table_unref(t);
-        TRY_GOTO(st);
+        TRY(st);
     }
     jw_end(&w, ']');
     jw_end(&w, '}');
+    return out->failed ? error_nomem(err) : FZ_OK;
+}
+
+/* The tables after a commit that happened. */
+static fz_status load_all(rest_catalog *c, uint32_t n, const ib_commit *commits, ib_table **out, fz_error *err)
+{
     fz_error why = {0};
-    st = rest_send(&k, &why);
-    if (st == FZ_OK && rest_ok(&k)) {
-        for (uint32_t i = 0; i < n && st == FZ_OK; i++) {
-            rest_forget(c, commits[i].id);
-            st = rest_load_table(&c->base, commits[i].id, NULL, &out[i], &why);
-            while (st != FZ_OK && i-- > 0)
-                ib_table_unref(out[i]);
-        }
+    fz_status st = FZ_OK;
+    for (uint32_t i = 0; i < n && st == FZ_OK; i++) {
+        rest_forget(c, commits[i].id);
+        st = rest_load_table(&c->base, commits[i].id, NULL, &out[i], &why);
+        while (st != FZ_OK && i-- > 0)
+            ib_table_unref(out[i]);
         if (st != FZ_OK)
-            st = unknown(err, &why); /* it happened, but what came of it can't be shown */
-    } else if (unclear(st, k.r.code)) {
-        if (st == FZ_OK)
-            rest_failed(&k, &why);
-        st = find_out_many(c, n, commits, out, &all, &any, NULL);
-        if (st != FZ_OK || !all)
-            st = unknown(err, &why);
-    } else if (st == FZ_OK) {
-        for (uint32_t i = 0; i < n; i++)
-            rest_forget(c, commits[i].id);
-        st = k.r.code == 409   ? conflict(&k, commits[0].id, err)
-             : k.r.code == 404 ? rest_no_table(&k, commits[0].id, err)
-                               : rest_failed(&k, err);
-    } else if (err) {
-        *err = why;
+            return unknown(err, &why); /* what came of it can't be shown */
     }
-out:
-    rest_call_end(&k);
+    return FZ_OK;
+}
+
+/* After 409: FZ_CONFLICT by the requirement that doesn't hold; FZ_OK: all hold. */
+static fz_status check_all(rest_catalog *c, uint32_t n, const ib_commit *commits, fz_error *err)
+{
+    fz_status st = FZ_OK;
+    for (uint32_t i = 0; i < n && st == FZ_OK; i++) {
+        ib_table *now;
+        TRY(look(c, commits[i].id, &now, err));
+        st = ib_requirements_check(now->md, commits[i].n_requirements, commits[i].requirements, err);
+        ib_table_unref(now);
+    }
+    return st;
+}
+
+static fz_status post_many(rest_catalog *c, rest_call *k, str body, fz_error *err)
+{
+    TRY(rest_call_begin(c->c, k, "POST", err));
+    if (!rest_can(c->c, REST_COMMIT_TRANSACTION))
+        return error_set(err, FZ_UNSUPPORTED, "this catalog's server can't commit to several tables at once");
+    k->once = true;
+    rest_path(k, "transactions/commit");
+    sbuf_str(&k->body, body);
+    TRY(fault_point("catalog.before_cas", err));
+    TRY(rest_send(k, err));
+    if (rest_ok(k) && fault_point("catalog.after_cas", err) != FZ_OK)
+        return err ? (err->status = FZ_UNKNOWN) : FZ_UNKNOWN;
+    return FZ_OK;
+}
+
+static fz_status send_many(rest_catalog *c, uint32_t n, const ib_commit *commits, str body, ib_table **out, fz_error *err)
+{
+    int64_t end = rest_clock_ms() + PATIENCE_MS;
+    for (int attempt = 0;; attempt++) {
+        rest_call k;
+        fz_error why = {0};
+        bool all = false, any = false, again = false;
+        fz_status st = post_many(c, &k, body, &why);
+        int code = st == FZ_OK ? k.r.code : 0;
+        if (unclear(st, code)) {
+            if (st == FZ_OK)
+                rest_failed(&k, &why);
+            st = find_out_many(c, n, commits, out, &all, &any, NULL);
+            if (st != FZ_OK || !all)
+                st = unknown(&why, &(fz_error){.message = "the answer was lost"});
+        } else if (st == FZ_OK && rest_ok(&k)) {
+            st = load_all(c, n, commits, out, &why);
+        } else if (st == FZ_OK && code == 409) {
+            st = check_all(c, n, commits, &why);
+            again = st == FZ_OK && rest_clock_ms() < end;
+            if (st == FZ_OK)
+                st = conflict(&k, commits[0].id, &why);
+        } else if (st == FZ_OK) {
+            for (uint32_t i = 0; i < n; i++)
+                rest_forget(c, commits[i].id);
+            st = code == 404 ? rest_no_table(&k, commits[0].id, &why) : rest_failed(&k, &why);
+        }
+        rest_call_end(&k);
+        if (!again) {
+            if (st != FZ_OK && err)
+                *err = why;
+            return st;
+        }
+        nap(attempt);
+    }
+}
+
+static fz_status commit_many(rest_catalog *c, uint32_t n, const ib_commit *commits, ib_table *const *base, ib_table **out, fz_error *err)
+{
+    arena a;
+    sbuf body;
+    arena_init(&a, c->base.m);
+    sbuf_init(&body, c->base.m);
+    fz_status st = changes_to_json(c, n, commits, base, &a, &body, err);
+    if (st == FZ_OK)
+        st = send_many(c, n, commits, (str){body.p, body.n}, out, err);
+    sbuf_free(&body);
     arena_free(&a);
     return st;
 }

@@ -444,20 +444,23 @@ fz_status ib_update_from_json(const json_doc *d, const json_node *n, arena *a, i
 
 fz_status ib_updates_of_new(const ib_metadata *md, arena *a, uint32_t *n, const ib_update **out, fz_error *err)
 {
-    size_t most = 16 + (size_t)md->n_schemas + md->n_specs + md->n_orders + md->n_snapshots + md->n_refs;
-    ib_update *u = ARENA_ARRAY(a, ib_update, most);
+    const ib_schema *schema = ib_current_schema(md);
+    const ib_partition_spec *spec = ib_spec_by_id(md, md->default_spec_id);
+    const ib_sort_order *order = ib_order_by_id(md, md->default_sort_order_id);
+    ib_update *u = ARENA_ARRAY(a, ib_update, (size_t)16 + md->n_snapshots + md->n_refs);
     uint32_t k = 0;
     if (!u)
         return error_nomem(err);
-    if (md->n_schemas != 1 || md->n_specs != 1 || md->n_orders != 1)
-        return error_set(err, FZ_INVALID, "a new table has one schema, one partition spec and one sort order");
+    if (!schema || !spec)
+        return error_set(err, FZ_INVALID, "a table's metadata has no current schema or partition spec");
     u[k++] = (ib_update){.kind = IB_ASSIGN_UUID, .text = md->table_uuid};
     u[k++] = (ib_update){.kind = IB_UPGRADE_FORMAT_VERSION, .id = md->format_version};
-    u[k++] = (ib_update){.kind = IB_ADD_SCHEMA, .schema = md->schemas, .id = md->last_column_id};
+    u[k++] = (ib_update){.kind = IB_ADD_SCHEMA, .schema = schema, .id = md->last_column_id};
     u[k++] = (ib_update){.kind = IB_SET_CURRENT_SCHEMA, .id = -1};
-    u[k++] = (ib_update){.kind = IB_ADD_SPEC, .spec = md->specs};
+    u[k++] = (ib_update){.kind = IB_ADD_SPEC, .spec = spec};
     u[k++] = (ib_update){.kind = IB_SET_DEFAULT_SPEC, .id = -1};
-    u[k++] = (ib_update){.kind = IB_ADD_SORT_ORDER, .order = md->orders};
+    static const ib_sort_order unsorted = {0};
+    u[k++] = (ib_update){.kind = IB_ADD_SORT_ORDER, .order = order ? order : &unsorted};
     u[k++] = (ib_update){.kind = IB_SET_DEFAULT_SORT_ORDER, .id = -1};
     u[k++] = (ib_update){.kind = IB_SET_LOCATION, .text = md->location};
     if (md->properties.n)

@@ -19,7 +19,7 @@ fz_status ib_update_to_json(const ib_update *u, int format_version, mem *m, json
 fz_status ib_requirement_from_json(const json_doc *d, const json_node *n, arena *a, ib_requirement *out, fz_error *err);
 fz_status ib_update_from_json(const json_doc *d, const json_node *n, arena *a, ib_update *out, fz_error *err);
 
-/* What makes a table like md out of nothing: identity, layout, properties, snapshots, refs. The texts and structures are md's. */
+/* What makes a table like md out of nothing: identity, current layout, properties, snapshots, refs. The texts and structures are md's. */
 fz_status ib_updates_of_new(const ib_metadata *md, arena *a, uint32_t *n, const ib_update **out, fz_error *err);
 
 #endif
