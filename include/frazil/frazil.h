@@ -155,6 +155,24 @@ typedef struct fz_params {
 FZ_API fz_status fz_execute(fz_session *s, const char *sql, const char **rest, const fz_params *params,
                             fz_result **out, fz_error *err);
 
+/*
+ * What the first statement of `sql` gives and takes, without running it. *columns: the columns of its rows, none where it gives no
+ * rows; *params: its parameters, named "1", "2", …, with the types that they are converted to, the null type where any will do. Either may be
+ * NULL, and is released by the caller. A transaction doesn't fail by it. Fails as the statement would when it is bound. Since 0.2.
+ */
+FZ_API fz_status fz_describe(fz_session *s, const char *sql, struct ArrowSchema *columns, struct ArrowSchema *params, fz_error *err);
+
+/*
+ * Transactions. BEGIN [TRANSACTION | WORK] begins one, COMMIT and ROLLBACK end it. In it every table stays as it was when it was first
+ * named, with the transaction's own changes; others see these at COMMIT, all at once. A table that others changed meanwhile: rows that were
+ * appended are appended to its new state, changes of columns are made to it if they still can be, anything else fails with FZ_CONFLICT (40001),
+ * and all is rolled back. After a statement has failed only ROLLBACK (or COMMIT, which rolls back) is possible (25P02). A session that is
+ * closed rolls back. CREATE SCHEMA, DROP SCHEMA, DROP TABLE, RENAME TO and CALL aren't part of a transaction: they take effect at once,
+ * and are refused once it has changed a table (25001).
+ * Returns 0 outside a transaction, 1 inside, 2 inside one that has failed. Since 0.2.
+ */
+FZ_API int fz_session_transaction(const fz_session *s);
+
 /* Whether the statement gives rows (SELECT, SHOW, DESCRIBE, EXPLAIN, …). */
 FZ_API int fz_result_has_rows(const fz_result *r);
 /* Rows written by a statement that has none ("INSERT"), or -1. */
@@ -184,6 +202,19 @@ typedef int (*fz_write_fn)(void *ctx, const char *text, size_t n);
  */
 FZ_API fz_status fz_result_text(fz_result *r, fz_text_format format, const fz_text_options *options,
                                 fz_write_fn write, void *ctx, fz_error *err);
+
+/* ---- one query by several processes ---- */
+
+/*
+ * Makes partitions of a query: texts, each of which fz_execute_partition runs on any session of a lake with the same catalog, in any
+ * process. The rows of all partitions together are the query's, in no order. A partition pins the tables' snapshots and what now() is, so all of them see
+ * the same state whenever they run, as long as the snapshots haven't expired (then FZ_CONFLICT). A query that only filters and computes
+ * over one large table is split, into at_most parts at most; any other is one partition. `each` gets them one by one. columns (may be
+ * NULL): as of fz_describe. FZ_UNSUPPORTED: another statement than a query, parameters, a transaction. Since 0.2.
+ */
+FZ_API fz_status fz_partition(fz_session *s, const char *sql, uint32_t at_most, fz_write_fn each, void *ctx,
+                              struct ArrowSchema *columns, fz_error *err);
+FZ_API fz_status fz_execute_partition(fz_session *s, const char *partition, size_t size, fz_result **out, fz_error *err);
 
 /* ---- loading files ---- */
 

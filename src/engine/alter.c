@@ -3,6 +3,7 @@
  * it, and all are worked out again on the newest state when somebody else committed meanwhile.
  */
 #include "engine/new_table.h"
+#include "engine/transaction.h"
 
 #include "iceberg/update/change.h"
 #include "iceberg/update/evolve.h"
@@ -256,6 +257,7 @@ static fz_status rename_table(statement *st, ib_ident from, fz_error *err)
     ib_ident to = {.ns = from.ns, .name = name->parts[name->n - 1].name};
     bool exists = true;
     ib_catalog *c;
+    TRY(transaction_outside(s, "RENAME TO", err));
     if (name->n > 1) {
         sql_name ns = {name->n - 1, name->parts};
         TRY(session_find_namespace(s, &ns, &st->a, &in, &to.ns, &exists, err));
@@ -286,6 +288,8 @@ static fz_status alter(statement *st, fz_error *err)
     fz_status r = lake_catalog(ident_lake(s, id), true, &c, err);
     if (!r && st->ast->alter.n == 1 && st->ast->alter.actions[0].kind == AL_RENAME_TABLE)
         r = rename_table(st, id, err);
+    else if (!r && s->tx)
+        r = transaction_change(st, id, alter_build, err);
     else if (!r)
         r = ib_change_commit(c, id, t, alter_build, st, NULL, s->lake->m, &after, err);
     ib_table_unref(t);

@@ -5,6 +5,7 @@
  */
 #include "engine/new_table.h"
 #include "engine/rows.h"
+#include "engine/transaction.h"
 
 #include "exec/expr.h"
 #include "iceberg/update/change.h"
@@ -728,7 +729,9 @@ static fz_status run_procedure(call *c, fz_error *err)
 fz_status run_call(statement *st, fz_result **out, fz_error *err)
 {
     call c = {.st = st};
-    fz_status r = run_procedure(&c, err);
+    fz_status r = transaction_outside(st->s, "CALL", err);
+    if (!r)
+        r = run_procedure(&c, err);
     ib_table_unref(c.t);
     ib_metadata_unref(c.before);
     if (r) {

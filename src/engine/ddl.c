@@ -1,5 +1,6 @@
 /* ddl.c: CREATE SCHEMA, DROP SCHEMA, DROP TABLE [PURGE]. */
 #include "engine/engine_int.h"
+#include "engine/transaction.h"
 
 #include "iceberg/update/history.h"
 #include "io/io.h"
@@ -180,6 +181,8 @@ fz_status run_ddl(statement *st, fz_result **out, fz_error *err)
     const char *tag = st->ast->what;
     fz_result *done;
     fz_status r = result_begin(s, tag, &done, err);
+    if (!r)
+        r = transaction_outside(s, tag, err);
     if (!r)
         r = st->ast->kind == ST_CREATE_SCHEMA ? create_schema(st, err)
           : st->ast->kind == ST_DROP_SCHEMA   ? drop_schema(st, err)

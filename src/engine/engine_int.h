@@ -71,6 +71,7 @@ struct fz_session {
     const progress *running; /* of the running statement, or NULL */
     fz_progress last;
     _Atomic bool interrupt;
+    struct transaction *tx;  /* NULL: none is open (transaction.h) */
     logger log;              /* calls notice */
 };
 
@@ -153,6 +154,9 @@ struct statement {
     uint32_t n_inputs, next_input;
     struct pinned { ib_ident id; ib_table *t; } *pinned; /* tables, as they were when first named */
     uint32_t n_pinned;
+    uint32_t share, shares;       /* of a partition: which part of its table's rows; shares 0: all (prepare.c) */
+    bool kept;                    /* by a transaction, whose step it is: statement_free ends its run alone */
+    int64_t moment;               /* of a partition: what now() is; 0: now */
 };
 
 fz_status statement_new(fz_session *s, statement **out, fz_error *err);
@@ -162,6 +166,10 @@ fz_status statement_table(statement *st, const sql_name *name, ib_ident *id, ib_
 /* The same; where there is no such table but one by the name without its last part, that part may say which state of it is meant, as
  * Spark writes it: t.branch_<name>, t.tag_<name>, t.snapshot_id_<n>, t.at_timestamp_<milliseconds>. *travel is set then, else TRAVEL_NONE. */
 fz_status statement_table_at(statement *st, const sql_name *name, ib_ident *id, ib_table **t, sql_travel *travel, fz_error *err);
+/* Takes the reference to *t and gives the state of that table that the statement uses throughout: the one named first. */
+fz_status statement_pin(statement *st, ib_ident id, ib_table **t, fz_error *err);
+/* Binds a query, an INSERT or a CREATE TABLE … AS into st->bound, to be looked at and not run. */
+fz_status statement_bind(statement *st, const ast_stmt *s, fz_error *err);
 fz_status statement_params(statement *st, const fz_params *params, fz_error *err);
 fz_status statement_bind_options(statement *st, sql_bind_options *out, fz_error *err);
 /* Opens the bound plan as st->q, with the parameters cast to what it wants. */
@@ -221,6 +229,10 @@ fz_status write_rows(statement *st, write_bind_fn bind, void *ctx, bool may_exis
 fz_status iceberg_table_open(fz_session *s, ib_table *t, const sql_travel *travel, table_source **out, fz_error *err);
 /* The snapshot that is meant; NULL in *out: the table is empty. travel may be NULL. */
 fz_status iceberg_find_snapshot(const ib_metadata *md, const sql_travel *travel, const ib_snapshot **out, fz_error *err);
+/* Scans of it deliver one share of the rows: see prepare.c. */
+void iceberg_table_share(table_source *t, uint32_t share, uint32_t shares);
+/* Whether the table is read as its main branch is, not another branch, tag or moment. */
+bool iceberg_table_is_main(const table_source *t);
 const ib_table *iceberg_table_of(const table_source *t); /* NULL: another kind of source */
 /* A snapshot's or the current schema as columns; in the arena. */
 fz_status schema_columns(const ib_schema *sc, arena *a, row_schema *out, fz_error *err);

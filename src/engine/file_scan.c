@@ -52,6 +52,7 @@ typedef struct file_scan {
     uint64_t row;
     bool rg_all_match;
     uint64_t morsels;            /* handed out so far: the next ordinal */
+    uint64_t numbered;           /* those of others' shares too */
     int64_t rows_out;            /* handed out so far, for limit: at least so many */
 } file_scan;
 
@@ -222,6 +223,17 @@ static fz_status split_next(file_scan *s, const scan_file *sf, morsel *m, bool *
     return FZ_OK;
 }
 
+/* Lets a morsel go that belongs to another share. The numbers are the same in every process: they follow from the files and the filter. */
+static bool of_others(file_scan *s, morsel *m)
+{
+    if (s->o.shares < 2 || s->numbered++ % s->o.shares == s->o.share)
+        return false;
+    s->morsels--; /* ordinals of those that are handed out have no gaps */
+    pq_close(m->p);
+    avro_file_close(m->av);
+    return true;
+}
+
 /* Takes the next morsel; *got false: there is none left. */
 static fz_status take(file_scan *s, morsel *m, bool *got, fz_error *err)
 {
@@ -243,6 +255,10 @@ static fz_status take(file_scan *s, morsel *m, bool *got, fz_error *err)
                 error_where(err, sf->path);
                 break;
             }
+        }
+        if (*got && of_others(s, m)) {
+            *got = false;
+            continue;
         }
         if (*got) {
             s->rows_out += has_deletes(sf) ? 0 : (int64_t)(m->end - m->row);

@@ -39,6 +39,7 @@ typedef struct file_scan_options {
     const ib_mapping *mapping;  /* for files without field ids, or NULL */
     ib_deletes *deletes;        /* of the table's scan, files numbered as here, or NULL */
     footer_cache *footers;
+    uint32_t share, shares;     /* shares > 1: only morsels whose number divided by `shares` leaves `share` */
     file_io *io;                /* of the table, or of the lake */
     mem *m;
     void *owned;                /* released with owned_free when the scan closes */

@@ -13,6 +13,7 @@ typedef struct iceberg_source {
     fz_lake *lake;             /* referenced */
     ib_table *table;
     const ib_snapshot *snapshot; /* NULL: no rows */
+    uint32_t share, shares;    /* of the morsels of a scan; shares 0: all */
     arena a;
     mem *m;
 } iceberg_source;
@@ -87,7 +88,7 @@ static fz_status source_open(const table_source *base, const scan_request *r, sc
     TRY_GOTO(ib_mapping_of(t->table->md, &p->a, &p->mapping, err));
     TRY_GOTO(ib_deletes_new(p->plan, t->table->md, t->m, &p->deletes, err));
     file_scan_options o = {.n_files = p->plan->n, .files = files, .schema = &base->schema, .pred = pred, .md = t->table->md,
-                           .mapping = p->mapping, .deletes = p->deletes, .footers = t->lake->rt->footers, .io = t->table->md->io, .m = t->m, .owned = p, .owned_free = scan_plan_free};
+                           .mapping = p->mapping, .deletes = p->deletes, .footers = t->lake->rt->footers, .io = t->table->md->io, .share = t->share, .shares = t->shares, .m = t->m, .owned = p, .owned_free = scan_plan_free};
     st = file_scan_open(&o, r, out, err);
     *filtered = true;
 out:
@@ -103,6 +104,8 @@ static int64_t source_count(const table_source *base)
     bool known;
     if (!t->snapshot)
         return 0;
+    if (t->shares > 1)
+        return -1;
     if (ib_count_rows(t->table->md, t->snapshot, t->lake->rt->manifests, t->m, &rows, &known, NULL) || !known)
         return -1;
     return rows;
@@ -144,6 +147,8 @@ static bool source_metrics(const table_source *base, const scan_request *r, uint
 {
     const iceberg_source *t = (const iceberg_source *)base;
     bool stats = false;
+    if (t->shares > 1)
+        return false;
     for (uint32_t i = 0; i < n; i++) {
         const column_def *c = &base->schema.cols[wanted[i].col];
         bool extreme = wanted[i].kind == METRIC_MIN || wanted[i].kind == METRIC_MAX;
@@ -284,6 +289,20 @@ out:
     if (st)
         source_release(&t->base);
     return st;
+}
+
+void iceberg_table_share(table_source *t, uint32_t share, uint32_t shares)
+{
+    if (t->ops != &iceberg_source_ops)
+        return;
+    ((iceberg_source *)t)->share = share;
+    ((iceberg_source *)t)->shares = shares;
+}
+
+bool iceberg_table_is_main(const table_source *t)
+{
+    const iceberg_source *x = (const iceberg_source *)t;
+    return t->ops == &iceberg_source_ops && x->snapshot && x->snapshot == ib_current_snapshot(x->table->md);
 }
 
 const ib_table *iceberg_table_of(const table_source *t)

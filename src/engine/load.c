@@ -12,6 +12,7 @@
 #include "engine/new_table.h"
 #include "engine/parquet_table.h"
 #include "engine/rows.h"
+#include "engine/transaction.h"
 
 typedef struct load {
     statement *st;
@@ -500,26 +501,36 @@ static fz_status prepare(load *l, const char *const *files, size_t n_files, cons
 fz_status fz_load(fz_session *s, const char *const *files, size_t n_files, const char *table, const fz_option *options,
                   size_t n_options, fz_result **out, fz_error *err)
 {
-    load l = {0};
+    statement *own;
     session_begin(s);
-    TRY(statement_new(s, &l.st, err));
-    l.a = &l.st->a;
-    csv_options_default(&l.csv);
-    l.csv.log = &s->log;
-    l.csv.temp_dir = s->lake->rt->temp_dir;
-    source_options_init(&l.so, l.a, &l.csv);
-    fz_status st = prepare(&l, files, n_files, table, options, n_options, err);
-    if (!st && l.dry_run)
-        return dry_run(&l, out, err);
+    TRY(statement_new(s, &own, err));
+    load *l = ARENA_NEW(&own->a, load); /* with the statement, which a transaction may keep */
+    if (!l) {
+        statement_free(own);
+        return error_nomem(err);
+    }
+    l->st = own;
+    l->a = &l->st->a;
+    csv_options_default(&l->csv);
+    l->csv.log = &s->log;
+    l->csv.temp_dir = s->lake->rt->temp_dir;
+    source_options_init(&l->so, l->a, &l->csv);
+    fz_status st = transaction_check(s, NULL, err);
+    if (!st)
+        st = prepare(l, files, n_files, table, options, n_options, err);
+    if (!st && l->dry_run)
+        return dry_run(l, out, err);
     int64_t loaded = 0;
     fz_result *done = NULL;
     if (!st)
         st = result_begin(s, "LOAD", &done, err);
-    if (!st && !l.base)
-        st = session_need_namespace(s, l.id, true, err);
+    if (!st && !l->base)
+        st = session_need_namespace(s, l->id, true, err);
     if (!st)
-        st = write_rows(l.st, bind_load, &l, true, &loaded, err);
-    ib_metadata_unref(l.evolved);
-    statement_free(l.st);
+        st = write_rows(l->st, bind_load, l, true, &loaded, err);
+    if (st)
+        transaction_failed(s);
+    ib_metadata_unref(l->evolved);
+    statement_free(own);
     return result_end(done, st, loaded, out);
 }

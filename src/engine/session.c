@@ -3,6 +3,8 @@
  */
 #include "engine/engine_int.h"
 
+#include "engine/transaction.h"
+
 #include <stdio.h>
 
 static void session_log(void *ctx, log_level level, const char *message)
@@ -40,6 +42,7 @@ void fz_session_close(fz_session *s)
     if (!s)
         return;
     fz_lake *l = s->lake;
+    transaction_drop(s);
     if (s->ns)
         mem_free(l->m, s->ns, strlen(s->ns) + 1);
     pthread_mutex_destroy(&s->lock);
@@ -269,7 +272,7 @@ static fz_status find_in_namespace(fz_session *s, const sql_ident *last, arena *
     if (!c)
         return FZ_OK;
     fz_error e;
-    fz_status st = lake_table(l, *id, t, &e);
+    fz_status st = session_table(s, *id, t, &e);
     if (st == FZ_OK)
         return FZ_OK;
     if (st != FZ_NOT_FOUND || strcmp(e.sqlstate, "58P01") == 0) { /* a missing file is not a missing table */
@@ -287,6 +290,7 @@ static fz_status find_in_namespace(fz_session *s, const sql_ident *last, arena *
             *err = e;
         return st;
     }
+    TRY(transaction_tables(s, l, id->ns, a, &n, &tables, err));
     str *names = ARENA_ARRAY(a, str, n + 1);
     if (!names)
         return error_nomem(err);
@@ -297,7 +301,24 @@ static fz_status find_in_namespace(fz_session *s, const sql_ident *last, arena *
     if (at < 0)
         return FZ_OK;
     id->name = names[at];
-    return lake_table(l, *id, t, err);
+    return session_table(s, *id, t, err);
+}
+
+/* The table of exactly that name, which id gets: one question to a catalog, and most often the only one. *t NULL: there is none. */
+static fz_status find_exact(fz_session *s, const sql_ident *parts, uint32_t n, arena *a, ib_ident *id, ib_table **t, fz_error *err)
+{
+    ib_catalog *c;
+    fz_error e;
+    TRY(lake_catalog(ident_lake(s, *id), false, &c, err));
+    if (!c)
+        return FZ_OK;
+    TRY(join_parts(parts, n, a, &id->ns, err));
+    fz_status st = session_table(s, *id, t, &e);
+    if (st == FZ_OK || (st == FZ_NOT_FOUND && strcmp(e.sqlstate, "58P01") != 0))
+        return FZ_OK;
+    if (err)
+        *err = e;
+    return st;
 }
 
 fz_status session_find_table(fz_session *s, const sql_name *name, arena *a, ib_ident *id, ib_table **t, fz_error *err)
@@ -323,6 +344,11 @@ fz_status session_find_table(fz_session *s, const sql_name *name, arena *a, ib_i
         TRY(find_catalog(s, &name->parts[0], &named, err));
     if (named) {
         first = (ib_ident){.name = id->name, .home = named};
+        TRY(find_exact(s, name->parts + 1, name->n - 2, a, &first, t, err));
+        if (*t) {
+            *id = first;
+            return FZ_OK;
+        }
         TRY(find_namespace(named, name->parts + 1, name->n - 2, a, &first.ns, &exists, err));
         if (exists)
             TRY(find_in_namespace(s, last, a, &first, t, err));
@@ -331,6 +357,9 @@ fz_status session_find_table(fz_session *s, const sql_name *name, arena *a, ib_i
             return FZ_OK;
         }
     }
+    TRY(find_exact(s, name->parts, name->n - 1, a, id, t, err));
+    if (*t)
+        return FZ_OK;
     TRY(find_namespace(s->at, name->parts, name->n - 1, a, &id->ns, &exists, err));
     if (exists)
         TRY(find_in_namespace(s, last, a, id, t, err));
@@ -461,6 +490,10 @@ static fz_status run(statement *st, fz_result **out, fz_error *err)
         return run_alter(st, out, err);
     case ST_CALL:
         return run_call(st, out, err);
+    case ST_BEGIN:
+    case ST_COMMIT:
+    case ST_ROLLBACK:
+        return run_transaction(st, out, err);
     case ST_SHOW_TABLES:
     case ST_SHOW_SCHEMAS:
     case ST_SHOW_CREATE_TABLE:
@@ -516,6 +549,8 @@ fz_status fz_execute(fz_session *s, const char *sql, const char **rest, const fz
     if (rest && (r || !end))
         *rest = sql + script.at;
     if (r || !st->ast) {
+        if (r)
+            transaction_failed(s);
         release_params(params);
         statement_free(st);
         return r;
@@ -523,9 +558,15 @@ fz_status fz_execute(fz_session *s, const char *sql, const char **rest, const fz
     for (uint32_t i = 0; i < st->ast->n_notices; i++)
         session_notice(s, STR_FMT, STR_ARG(st->ast->notices[i]));
     r = statement_params(st, params, err);
+    if (!r)
+        r = transaction_check(s, st->ast, err);
     if (r) {
+        transaction_failed(s);
         statement_free(st);
         return r;
     }
-    return run(st, out, err);
+    r = run(st, out, err);
+    if (r)
+        transaction_failed(s);
+    return r;
 }

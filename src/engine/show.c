@@ -2,6 +2,7 @@
 #include "engine/engine_int.h"
 
 #include "engine/rows.h"
+#include "engine/transaction.h"
 #include "iceberg/plan/plan.h"
 #include "iceberg/transform/transform.h"
 #include "iceberg/update/evolve.h"
@@ -143,6 +144,7 @@ static fz_status show_tables(statement *st, rows *r, fz_error *err)
         uint32_t n;
         ib_ident *t;
         TRY(c->ops->list_tables(c, ns[i], &st->a, &n, &t, err));
+        TRY(transaction_tables(st->s, l, ns[i], &st->a, &n, &t, err));
         for (uint32_t k = 0; k < n; k++)
             if (wanted(t[k].name, st->ast->show.like)) {
                 rows_str(r, t[k].ns);
@@ -354,7 +356,7 @@ fz_status run_show(statement *st, fz_result **out, fz_error *err)
 
 /* ---- EXPLAIN ---- */
 
-static fz_status explain_bind(statement *st, const ast_stmt *s, fz_error *err)
+fz_status statement_bind(statement *st, const ast_stmt *s, fz_error *err)
 {
     sql_bind_options o;
     TRY(statement_bind_options(st, &o, err));
@@ -380,7 +382,7 @@ fz_status run_explain(statement *st, fz_result **out, fz_error *err)
     rows r;
     rows_init(&r, st, 1, names);
     fz_status s = st->ast->explain.analyze ? error_set(err, FZ_UNSUPPORTED, "EXPLAIN ANALYZE isn't supported")
-                                           : explain_bind(st, st->ast->explain.stmt, err);
+                                           : statement_bind(st, st->ast->explain.stmt, err);
     if (s) {
         statement_free(st);
         return s;

@@ -15,8 +15,6 @@
 
 #define MAX_INPUTS 1024
 
-static fz_status statement_pin(statement *st, ib_ident id, ib_table **t, fz_error *err);
-
 /* A name that the lake doesn't have: rows of the program that the session belongs to; NULL in *out: it doesn't know it either. */
 static fz_status resolve_elsewhere(statement *st, const sql_name *name, const sql_travel *travel, table_source **out, fz_error *err)
 {
@@ -74,7 +72,10 @@ static fz_status resolve_table(sql_resolver *r, const sql_name *name, const sql_
         return error_sql(err, FZ_NOT_FOUND, "42P01", "there is no table " STR_FMT "." STR_FMT, STR_ARG(id.ns), STR_ARG(id.name));
     if (named.kind != TRAVEL_NONE && travel && travel->kind != TRAVEL_NONE)
         return error_sql(err, FZ_INVALID, "42601", "the table's name says already which of its states is meant");
-    return iceberg_table_open(st->s, t, named.kind != TRAVEL_NONE ? &named : travel, out, err);
+    TRY(iceberg_table_open(st->s, t, named.kind != TRAVEL_NONE ? &named : travel, out, err));
+    if (st->shares)
+        iceberg_table_share(*out, st->share, st->shares);
+    return FZ_OK;
 }
 
 /* Files of text: those that this place in the statement was given when it was bound first, or new ones. */
@@ -293,6 +294,12 @@ void statement_free(statement *st)
 {
     if (!st)
         return;
+    if (st->kept) {
+        statement_idle(st);
+        query_close(st->q);
+        st->q = NULL;
+        return;
+    }
     statement_unbind(st);
     for (uint32_t i = 0; i < st->n_inputs; i++)
         file_input_close(st->inputs[i]);
@@ -303,8 +310,7 @@ void statement_free(statement *st)
     mem_free(&st->s->m, st, sizeof *st);
 }
 
-/* Takes the reference to *t and gives the state of that table that the statement uses throughout: the one named first. */
-static fz_status statement_pin(statement *st, ib_ident id, ib_table **t, fz_error *err)
+fz_status statement_pin(statement *st, ib_ident id, ib_table **t, fz_error *err)
 {
     ib_table *found = *t;
     *t = NULL;
@@ -426,8 +432,9 @@ fz_status statement_bind_options(statement *st, sql_bind_options *out, fz_error 
     if (!types)
         return error_nomem(err);
     for (uint32_t i = 0; i < st->n_params; i++)
-        types[i] = st->params[i].null ? TYPE(T_NULL) : st->params[i].t;
-    *out = (sql_bind_options){.resolver = &st->resolver, .a = &st->plan_mem, .n_params = st->n_params, .param_types = types};
+        types[i] = st->params[i].t; /* a NULL too: a typed one keeps its type */
+    *out = (sql_bind_options){.resolver = &st->resolver, .a = &st->plan_mem, .n_params = st->n_params, .param_types = types,
+                              .moment = st->moment};
     return FZ_OK;
 }
 

@@ -11,6 +11,7 @@
 #include "engine/engine_int.h"
 #include "engine/new_table.h"
 #include "engine/table_writer.h"
+#include "engine/transaction.h"
 
 #include "iceberg/update/snapshot.h"
 #include "iceberg/update/update.h"
@@ -83,6 +84,8 @@ static fz_status commit(statement *st, const write_target *t, table_writer *w, b
     ib_write iw = {.op = t->replace ? IB_REPLACE : IB_APPEND, .branch = t->branch, .schema_id = t->md->current_schema_id, .n_files = n,
                    .files = files, .n_before = t->before.n_updates, .before = t->before.updates,
                    .n_before_requirements = t->before.n_requirements, .before_requirements = t->before.requirements, .cache = s->lake->rt->manifests, .m = s->lake->m, .j = query_job(st->q)};
+    if (s->tx)
+        return transaction_write(st, t, &iw, w, err);
     ib_catalog *c;
     fz_lake *l = ident_lake(s, t->id);
     TRY(lake_catalog(l, true, &c, err));
@@ -129,7 +132,8 @@ fz_status write_rows(statement *st, write_bind_fn bind, void *ctx, bool may_exis
         bool ran = r == FZ_OK;
         if (ran)
             r = commit(st, &t, w, may_exist, rows, err);
-        table_writer_close(w); /* before the query: its columns are encoded on the query's job */
+        if (!st->kept)
+            table_writer_close(w); /* before the query: its columns are encoded on the query's job */
         if (t.own_md)
             ib_metadata_unref(t.md);
         if (ran || !statement_restart(st, &r, err))
@@ -239,7 +243,9 @@ static fz_status create_empty(statement *st, ib_ident id, fz_error *err)
     ib_catalog *c;
     ib_table *t = NULL;
     fz_status r = lake_catalog(ident_lake(st->s, id), true, &c, err);
-    if (!r)
+    if (!r && st->s->tx)
+        r = transaction_create(st, id, md, err);
+    else if (!r)
         r = c->ops->create_table(c, id, md, &t, err);
     ib_metadata_unref(md);
     if (t) {
@@ -265,6 +271,8 @@ static fz_status replace_empty(statement *st, ib_table *base, ib_ident id, fz_er
     ib_catalog *c;
     ib_table *after;
     TRY(lake_catalog(ident_lake(st->s, id), true, &c, err));
+    if (st->s->tx)
+        return transaction_change(st, id, replace_build, err);
     TRY(ib_change_commit(c, id, base, replace_build, st, NULL, st->s->lake->m, &after, err));
     lake_remember(ident_lake(st->s, id), after);
     ib_table_unref(after);

@@ -490,6 +490,9 @@ void ast_stmt_text(const ast_stmt *s, sbuf *out)
         sbuf_addz(out, s->drop_schema.cascade ? " cascade" : "");
         break;
     case ST_CREATE_TABLE: create_table_text(&s->create_table, out); break;
+    case ST_BEGIN: sbuf_addz(out, "begin"); break;
+    case ST_COMMIT: sbuf_addz(out, "commit"); break;
+    case ST_ROLLBACK: sbuf_addz(out, "rollback"); break;
     case ST_DROP_TABLE:
         sbuf_printf(out, "drop-table%s ", s->drop_table.if_exists ? " if-exists" : "");
         name(&s->drop_table.name, out);

@@ -218,6 +218,7 @@ typedef enum ast_stmt_kind {
     ST_DROP_TABLE,
     ST_ALTER_TABLE,
     ST_CALL,                 /* a procedure; ROLLBACK TABLE too */
+    ST_BEGIN, ST_COMMIT, ST_ROLLBACK,
     ST_SHOW_TABLES, ST_SHOW_SCHEMAS, ST_SHOW_CREATE_TABLE,
     ST_DESCRIBE,
     ST_EXPLAIN,

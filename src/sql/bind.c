@@ -416,7 +416,7 @@ fz_status bind_finish(binder *b, fz_status st, const plan *p, sql_bound *out)
 fz_status sql_bind_query(const ast_query *q, const sql_bind_options *o, sql_bound *out, fz_error *err)
 {
     fz_error own;
-    binder b = {.o = o, .a = o->a, .err = err ? err : &own};
+    binder b = {.o = o, .a = o->a, .err = err ? err : &own, .moment = o->moment};
     const plan *p = NULL;
     fz_status st = q->n_ctes ? check_unused(&b, q) : FZ_OK;
     if (st == FZ_OK)

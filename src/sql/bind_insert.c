@@ -156,7 +156,7 @@ static fz_status insert_plan(binder *b, const ast_insert *s, const row_schema *t
 fz_status sql_bind_insert(const ast_insert *s, const row_schema *target, const sql_bind_options *o, sql_bound *out, fz_error *err)
 {
     fz_error own;
-    binder b = {.o = o, .a = o->a, .err = err ? err : &own};
+    binder b = {.o = o, .a = o->a, .err = err ? err : &own, .moment = o->moment};
     const plan *p = NULL;
     fz_status st = insert_plan(&b, s, target, &p);
     return bind_finish(&b, st, p, out);

@@ -5,8 +5,7 @@
 
 /* Statements that other systems have. Two words where the second tells them apart. */
 static const struct known { const char *word; bool two; } unsupported[] = {
-    {"update", false}, {"delete", false}, {"merge", false}, {"truncate", false}, {"begin", false}, {"start", false},
-    {"commit", false}, {"rollback", false}, {"abort", false}, {"savepoint", false}, {"release", false}, {"grant", false},
+    {"update", false}, {"delete", false}, {"merge", false}, {"truncate", false}, {"abort", false}, {"savepoint", false}, {"release", false}, {"grant", false},
     {"revoke", false}, {"copy", false}, {"analyze", false}, {"vacuum", false}, {"comment", true}, {"refresh", true},
     {"cache", true}, {"uncache", true}, {"attach", false}, {"detach", false}, {"install", false}, {"load", false}, {"pragma", false},
     {"execute", false}, {"prepare", false}, {"deallocate", false}, {"declare", false}, {"fetch", false}, {"close", false},
@@ -15,7 +14,7 @@ static const struct known { const char *word; bool two; } unsupported[] = {
     {"discard", false}, {"rename", true}, {"replace", true}, {"upsert", false}, {"cluster", false},
 };
 
-static const char *const supported[] = {"SELECT", "INSERT", "CREATE", "DROP", "ALTER", "CALL", "SHOW", "DESCRIBE", "EXPLAIN", "USE", "SET", "RESET",
+static const char *const supported[] = {"SELECT", "INSERT", "CREATE", "DROP", "ALTER", "CALL", "BEGIN", "COMMIT", "ROLLBACK", "SHOW", "DESCRIBE", "EXPLAIN", "USE", "SET", "RESET",
                                         "VALUES", "WITH", "FROM", "TABLE"};
 
 static void upper_words(const token *a, const token *b, char *out, size_t cap)
@@ -304,6 +303,27 @@ static fz_status parse_explain(parser *p, ast_stmt *s)
     return FZ_OK;
 }
 
+/* BEGIN, COMMIT, ROLLBACK [WORK | TRANSACTION]; START TRANSACTION. ROLLBACK TABLE is another statement. */
+static fz_status parse_transaction(parser *p, ast_stmt *s)
+{
+    bool took, start = at_word(p, "start"), begin = start || at_word(p, "begin");
+    s->kind = begin ? ST_BEGIN : at_word(p, "commit") ? ST_COMMIT : ST_ROLLBACK;
+    s->what = begin ? "BEGIN" : s->kind == ST_COMMIT ? "COMMIT" : "ROLLBACK";
+    TRY(parse_advance(p));
+    TRY(take_word(p, "transaction", &took));
+    if (start && !took)
+        return parse_expected(p, "TRANSACTION");
+    if (!took)
+        TRY(take_word(p, "work", &took));
+    if (p->tok.kind == TK_WORD && begin)
+        return parse_unsupported(p, p->tok.pos, "a mode of a transaction is");
+    if (at_word(p, "to") || at_word(p, "prepared"))
+        return parse_unsupported(p, p->tok.pos, "a savepoint or a prepared transaction is");
+    if (at_word(p, "and"))
+        return parse_unsupported(p, p->tok.pos, "AND CHAIN is");
+    return FZ_OK;
+}
+
 fz_status parse_statement(parser *p, ast_stmt *s)
 {
     bool took;
@@ -325,6 +345,8 @@ fz_status parse_statement(parser *p, ast_stmt *s)
         st = parse_call(p, s);
     } else if (at_word(p, "rollback") && ahead_word(p, "table")) {
         st = parse_rollback_table(p, s);
+    } else if (at_word(p, "begin") || at_word(p, "start") || at_word(p, "commit") || at_word(p, "rollback")) {
+        st = parse_transaction(p, s);
     } else if (at_word(p, "show")) {
         st = parse_show(p, s);
     } else if (at_word(p, "describe") || at_word(p, "desc")) {

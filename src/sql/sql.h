@@ -26,6 +26,7 @@ typedef struct sql_bind_options {
     uint32_t n_params;        /* types of the parameters' values where they are known already; a T_NULL among them
                                * and what is missing is inferred from where the parameter stands */
     const type *param_types;
+    int64_t moment;           /* what now() is, in µs since 1970; 0: taken when first asked for */
     bool no_optimize;         /* the plan as bound, for tests and EXPLAIN */
 } sql_bind_options;
 

@@ -259,7 +259,7 @@ fz_status sql_register_table(ib_catalog *b, ib_ident id, const char *location, i
 /* One table of a commit. */
 typedef struct part {
     const ib_commit *c;
-    ib_table *cur;  /* what `new` was made from */
+    ib_table *cur;  /* what `next` was made from; NULL: the table is made */
     stage next;     /* t NULL: not made yet, or nothing to change */
 } part;
 
@@ -289,6 +289,10 @@ static fz_status rows_swap(sql_catalog *c, sql_tx *tx, void *ctx, fz_error *err)
 {
     for (part *p = part_next(ctx, NULL); p; p = part_next(ctx, p)) {
         int changed;
+        if (p->c->create) {
+            TRY(row_insert(c, tx, &(create_job){p->c->id, p->next.t->metadata_location}, err));
+            continue;
+        }
         TRY(c->db->run(c, tx, SQL_SWAP,
                        SQL_ARGS(str_of(c->name), p->c->id.ns, p->c->id.name, str_of(p->next.t->metadata_location),
                                 str_of(p->cur->metadata_location)), &changed, err));
@@ -302,6 +306,12 @@ static fz_status rows_swap(sql_catalog *c, sql_tx *tx, void *ctx, fz_error *err)
 static fz_status part_prepare(sql_catalog *c, part *p, fz_error *err)
 {
     ib_table *newest;
+    if (p->c->create && p->next.t)
+        return FZ_OK;
+    if (p->c->create) {
+        TRY(create_check(c, p->c->id, err));
+        return stage_create(c->base.m, p->c->id, p->c->create, &p->next, err);
+    }
     TRY(sql_load_table(&c->base, p->c->id, p->cur, &newest, err));
     if (newest == p->cur) {
         ib_table_unref(newest);
@@ -324,7 +334,7 @@ static fz_status parts_commit(sql_catalog *c, uint32_t n, part *parts, fz_error 
         part *any = NULL;
         for (uint32_t i = 0; i < n; i++) {
             TRY(part_prepare(c, &parts[i], err));
-            if (parts[i].next.t)
+            if (parts[i].next.t && (!any || any->c->create)) /* one that is changed tells best what happened */
                 any = &parts[i];
         }
         if (!any)
@@ -334,7 +344,10 @@ static fz_status parts_commit(sql_catalog *c, uint32_t n, part *parts, fz_error 
         fz_status st = answer(c->db->transaction(c, rows_swap, &(swap_job){n, parts}, &unknown, err), &unknown, err);
         if (unknown) {
             fz_error why = {0};
-            if (swapped_ask(c, any->c->id, any->next.t->metadata_location, &yes, &why) != FZ_OK)
+            create_job made = {any->c->id, any->next.t->metadata_location};
+            fz_status asked = any->c->create ? created_ask(c, &made, &yes, &why)
+                                             : swapped_ask(c, any->c->id, any->next.t->metadata_location, &yes, &why);
+            if (asked != FZ_OK)
                 return not_known(any->c->id, any->next.t->metadata_location, &why, err);
             if (yes)
                 return FZ_OK;
@@ -365,7 +378,7 @@ static void parts_publish(uint32_t n, part *parts, ib_table **out)
 {
     for (uint32_t i = 0; i < n; i++) {
         part *p = &parts[i];
-        if (p->next.t)
+        if (p->next.t && p->cur)
             stage_clean(p->cur->md, p->next.t->md);
         out[i] = p->next.t ? stage_take(&p->next) : ib_table_ref(p->cur);
     }
