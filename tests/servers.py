@@ -9,7 +9,7 @@ As a library, each server is a context manager; what it yields has its addresses
     with servers.reference() as r:       # r.rest, r.warehouse (a local folder): Apache's own REST server; Java
     with servers.nessie(w) as n:         # n.rest; warehouse in w's S3; by hand only
 
-    w = servers.shared_weed()            # the one of this test run: weed takes its time to start. Ends with the process
+    w = servers.shared_weed()            # the one of this test run; ends with the process. servers.shared("reference") likewise
 
 As a command it runs another one with a server around it and the server's addresses in its environment (FRAZIL_TEST_…):
 
@@ -393,18 +393,26 @@ def run_alone(outside, inside, *cmd):
 _shared = {}
 
 
-def shared_weed():
-    """This run's weed: the one that FRAZIL_TEST_SERVERS tells of, else one of this process's own, which ends with it."""
-    if "weed" not in _shared:
+def shared(kind="weed", limit_s=3600):
+    """This run's server of a kind: the one that FRAZIL_TEST_SERVERS tells of, else one of this process's own, which ends with it. C programs and
+    scripts that this process starts from then on find its addresses in their environment."""
+    if kind not in _shared:
         told = json.loads(os.environ.get("FRAZIL_TEST_SERVERS") or "{}")
-        if "weed" in told:
-            _shared["weed"] = Server(**told["weed"])
+        if kind in told:
+            _shared[kind] = Server(**told[kind])
         else:
             stack = contextlib.ExitStack()
-            _shared["weed"] = stack.enter_context(weed(limit_s=3600))
+            s = _shared[kind] = stack.enter_context(KINDS[kind](limit_s=limit_s))
             atexit.register(stack.close)
-            os.environ["FRAZIL_TEST_SERVERS"] = json.dumps(dict(told, weed=_shared["weed"].__dict__))
-    return _shared["weed"]
+            os.environ.update(variables(s), FRAZIL_TEST_SERVERS=json.dumps(dict(told, **{kind: s.__dict__})))
+    return _shared[kind]
+
+
+def shared_weed():
+    return shared("weed")
+
+
+KINDS = {"weed": weed, "rclone": rclone, "moto": moto, "reference": reference}
 
 
 def variables(server):
@@ -418,7 +426,7 @@ def main(args):
     with contextlib.ExitStack() as stack:
         env, told = {}, {}
         for kind in kinds or ["weed"]:
-            make = {"weed": weed, "rclone": rclone, "moto": moto, "reference": reference}.get(kind)
+            make = KINDS.get(kind)
             if kind == "nessie":
                 s = stack.enter_context(nessie(Server(**told["weed"]) if "weed" in told else stack.enter_context(weed())))
             elif make:
