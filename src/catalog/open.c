@@ -5,6 +5,7 @@
 
 #include "catalog/memory/memory_catalog.h"
 #include "catalog/postgres/postgres_catalog.h"
+#include "catalog/rest/rest_catalog.h"
 #include "catalog/sqlite/sqlite_catalog.h"
 
 /* Keys that other parts read by their first name only. */
@@ -71,6 +72,30 @@ static fz_status open_sqlite(const config_catalog *c, const catalog_open_options
     return sqlite_catalog_open(&s, m, log, out, err);
 }
 
+/* Metadata at most this old is taken for the newest, where the user says so (in ms). */
+#define STALENESS "metadata-staleness-ms"
+
+static fz_status open_rest(const config_catalog *c, const catalog_open_options *o, arena *a, file_io *io, mem *m, ib_catalog **out, fz_error *err)
+{
+    rest_options r = {.name = c->name, .shared = o->shared};
+    io_prop *p;
+    TRY(catalog_props(c, a, &r.n_props, &p, err));
+    r.props = p;
+    TRY(config_int(c, STALENESS, 0, &r.staleness_ms, err));
+    TRY(config_bool(c, "keep-tokens", false, &r.keep_tokens, err));
+    return rest_catalog_open(&r, io, m, out, err);
+}
+
+/* The catalog's own way to files, above `io`. */
+static fz_status files_of(const config_catalog *c, const catalog_open_options *o, arena *a, file_io *io, mem *m, file_io **out, fz_error *err)
+{
+    uint32_t n;
+    io_prop *p;
+    TRY(catalog_props(c, a, &n, &p, err));
+    *out = file_io_new(m, io);
+    return *out ? storage_add(*out, NULL, &o->shared, n, p, NULL, m, err) : error_nomem(err);
+}
+
 static fz_status open_kind(const config_catalog *c, config_type t, const catalog_open_options *o, arena *a, file_io *io, mem *m, logger *log,
                            ib_catalog **out, fz_error *err)
 {
@@ -79,6 +104,8 @@ static fz_status open_kind(const config_catalog *c, config_type t, const catalog
         return open_sqlite(c, o, a, m, log, out, err);
     case CONFIG_POSTGRES:
         return open_postgres(c, o, a, io, m, log, out, err);
+    case CONFIG_REST:
+        return open_rest(c, o, a, io, m, out, err);
     case CONFIG_MEMORY:
         return memory_catalog_open(config_text(c, "warehouse", NULL), m, out, err);
     default:
@@ -92,9 +119,19 @@ fz_status catalog_open(const config_catalog *c, const catalog_open_options *o, f
     arena a;
     fz_error e = {0};
     arena_init(&a, m);
-    fz_status st = config_catalog_type(c, &t, &e);
+    file_io *files = NULL;
+    catalog_open_options own = *o;
+    own.shared.http = o->shared.http ? http_client_ref(o->shared.http) : http_client_new(NULL, m); /* one for all that this catalog reaches */
+    o = &own;
+    fz_status st = own.shared.http ? config_catalog_type(c, &t, &e) : error_nomem(&e);
     if (!st)
-        st = open_kind(c, t, o, &a, io, m, log, out, &e);
+        st = files_of(c, o, &a, io, m, &files, &e);
+    if (!st)
+        st = open_kind(c, t, o, &a, files, m, log, out, &e);
+    if (!st && !(*out)->io)
+        (*out)->io = file_io_ref(files);
+    file_io_unref(files);
+    http_client_unref(own.shared.http);
     arena_free(&a);
     if (st) {
         config_redact_error(c, &e);
@@ -102,7 +139,5 @@ fz_status catalog_open(const config_catalog *c, const catalog_open_options *o, f
             *err = e;
         return st;
     }
-    if (!(*out)->io)
-        (*out)->io = file_io_ref(io);
     return FZ_OK;
 }

@@ -167,11 +167,19 @@ fz_status new_table_metadata(fz_session *s, ib_ident id, row_schema *cols, const
     ib_catalog *c;
     TRY(lake_catalog(ident_lake(s, id), true, &c, err));
     str location = t->location;
-    if (location.n == 0)
+    if (location.n == 0 && c->ops->begin_table)
+        location = STR("to-be-given");
+    else if (location.n == 0)
         TRY(c->ops->default_location(c, id, a, &location, err));
     TRY(ib_metadata_new(location, &schema, &spec, &order, &props, s->lake->m, out, err));
-    (*out)->io = file_io_ref(c->io);
-    return FZ_OK;
+    if (!c->ops->begin_table) {
+        (*out)->io = file_io_ref(c->io);
+        return FZ_OK;
+    }
+    ib_metadata *wanted = *out;
+    fz_status st = c->ops->begin_table(c, id, wanted, t->location.n != 0, out, err);
+    ib_metadata_unref(wanted);
+    return st;
 }
 
 /* ---- replacing ---- */
