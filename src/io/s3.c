@@ -45,6 +45,8 @@ void s3_fs_unref(s3_fs *fs)
     mem_free(fs->m, fs, sizeof *fs);
 }
 
+io_fs *s3_fs_again(io_fs *fs) { return &s3_fs_ref((s3_fs *)fs)->base; }
+
 static bool text_copy(arena *a, const char **text)
 {
     if (!*text)
@@ -98,7 +100,8 @@ fz_status s3_fs_new(const s3_options *o, http_client *http, mem *m, io_fs **out,
         fs->o.part_bytes = 5u << 20; /* S3's least */
     if (fs->o.parts_in_flight == 0)
         fs->o.parts_in_flight = 4;
-    bool ok = text_copy(&fs->texts, &fs->o.region) && text_copy(&fs->texts, &fs->o.sse) && text_copy(&fs->texts, &fs->o.sse_kms_key_id);
+    bool ok = text_copy(&fs->texts, &fs->o.region) && text_copy(&fs->texts, &fs->o.sse) && text_copy(&fs->texts, &fs->o.sse_kms_key_id) &&
+              text_copy(&fs->texts, &fs->o.profile);
     fz_status st = ok ? endpoint_set(fs, err) : error_nomem(err);
     if (st != FZ_OK) {
         s3_fs_unref(fs);
@@ -126,8 +129,14 @@ fz_status s3_split(const char *location, str *bucket, str *key, fz_error *err)
 
 static str region_of(s3_fs *fs, str bucket)
 {
-    str out = str_of(fs->o.region && fs->o.region[0] ? fs->o.region : "us-east-1");
     pthread_mutex_lock(&fs->lock);
+    if (fs->o.default_region && !fs->o.region) {
+        str found;
+        fs->o.default_region = false;
+        if (aws_default_region(fs->o.profile, &fs->texts, &found, NULL) == FZ_OK && found.n)
+            fs->o.region = arena_strndup(&fs->texts, found.p, found.n);
+    }
+    str out = str_of(fs->o.region && fs->o.region[0] ? fs->o.region : "us-east-1");
     for (s3_region *r = fs->regions; r; r = r->next)
         if (str_eqz(bucket, r->bucket)) {
             out = str_of(r->region);
@@ -140,7 +149,7 @@ static str region_of(s3_fs *fs, str bucket)
 static bool region_learn(s3_fs *fs, str bucket, str region)
 {
     if (region.n == 0 || region.n > 63 || str_eq(region, region_of(fs, bucket)))
-        return false;
+        return false; /* it is what was used: nothing learned */
     for (size_t i = 0; i < region.n; i++) { /* it becomes part of a host's name */
         char c = region.p[i];
         if (!((c >= 'a' && c <= 'z') || (c >= '0' && c <= '9') || c == '-'))

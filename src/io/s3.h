@@ -20,7 +20,9 @@
 
 typedef struct s3_options {
     const char *endpoint;        /* "https://host[:port]"; NULL: AWS's of the region */
-    const char *region;          /* NULL: what the bucket's redirects say, at first us-east-1 */
+    const char *region;          /* NULL: as `profile` says, else what the bucket's redirects say, at first us-east-1 */
+    bool default_region;         /* region NULL: the environment and the profile are asked when it is first needed */
+    const char *profile;         /* NULL: AWS's own choice */
     aws_credentials *keys;       /* referenced; NULL: anonymous */
     bool virtual_host;           /* https://bucket.host/key instead of https://host/bucket/key */
     bool no_checksum;            /* no x-amz-checksum-crc32 on writes */
@@ -33,6 +35,8 @@ typedef struct s3_options {
 
 /* Copies o; references http and keys. Nothing is asked of the server. */
 fz_status s3_fs_new(const s3_options *o, http_client *http, mem *m, io_fs **out, fz_error *err);
+/* Another reference, given back by close like the first. */
+io_fs *s3_fs_again(io_fs *fs);
 /* http:// and https:// for reading: sources. */
 fz_status http_fs_new(http_client *http, mem *m, io_fs **out, fz_error *err);
 
