@@ -87,6 +87,18 @@ static pid_t spawn(pg_server *s, char *const *argv)
     return pid;
 }
 
+/* Listening, it may still be starting up. */
+static bool is_ready(pg_server *s)
+{
+    char isready[300], port[20];
+    int status;
+    assert_true(bin_find(isready, sizeof isready, "pg_isready"));
+    snprintf(port, sizeof port, "%d", s->port);
+    char *argv[] = {isready, "-q", "-h", "127.0.0.1", "-p", port, NULL};
+    waitpid(spawn(s, argv), &status, 0);
+    return status == 0;
+}
+
 bool pg_server_make(pg_server *s)
 {
     char initdb[300], data[300], password[300], pwfile[320];
@@ -115,6 +127,8 @@ bool pg_server_make(pg_server *s)
     s->port = free_port();
     snprintf(s->uri, sizeof s->uri, "postgresql+psycopg2://frazil:%s@127.0.0.1:%d/postgres", PG_PASSWORD_URI, s->port);
     pg_server_start(s);
+    while (!is_ready(s))
+        usleep(20000);
     return true;
 }
 

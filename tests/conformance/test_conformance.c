@@ -1,6 +1,6 @@
 /*
  * test_conformance.c: the cases of conformance.h against every catalog there is. A back end is one row of the table
- * below; one that needs a program which isn't installed is skipped. Every case gets an empty catalog of its own.
+ * below; one that needs a program which isn't installed is skipped. Every case gets an empty catalog of its own. (run with tsan: callers are threads)
  *
  *   test_conformance                       everything
  *   test_conformance only BACKEND          one back end

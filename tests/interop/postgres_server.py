@@ -30,6 +30,8 @@ class Postgres:
             self.port = s.getsockname()[1]
         self.process = None
         self.start()
+        while self.run("pg_isready", "-q", "-h", "127.0.0.1", "-p", str(self.port)).wait():  # listening, it may still be starting up
+            time.sleep(0.02)
 
     @property
     def data(self):
