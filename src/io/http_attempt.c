@@ -120,9 +120,11 @@ static fz_status body_begin(http_private *p)
     p->body_seen = true;
     p->body_ours = code >= 200 && code < 300 && (p->r->dst || p->r->take);
     p->skip = 0;
+    p->partial = false;
     if (!p->body_ours || p->range_header < 0)
         return FZ_OK;
-    if (code == 206)
+    p->partial = code == 206 || http_response_header(p->r, "content-range").n; /* some send a part with 200 */
+    if (p->partial)
         return content_range_check(p);
     p->skip = p->range_first + p->got_before; /* a server that knows no ranges sends all of it */
     return FZ_OK;
@@ -150,7 +152,7 @@ static size_t body_ours_take(http_private *p, const char *at, size_t n)
         n -= drop;
     }
     size_t room = body_room(p), keep = n < room ? n : room;
-    if (n > room && r->code == 206)
+    if (n > room && p->partial)
         return write_fails(p, error_set(&p->write_error, FZ_DATA, "the server sent more bytes than were asked for"));
     if (keep && r->dst) {
         memcpy((char *)r->dst + p->got, at, keep);

@@ -36,6 +36,7 @@ struct http_private {
     uint64_t skip;          /* bytes of this body to drop: the server ignored the range */
     bool body_seen;         /* the code was looked at */
     bool body_ours;         /* the body goes to dst or take, not to the buffer */
+    bool partial;           /* the body is the range that was asked for */
     bool complete;          /* dst is full: the rest of the body isn't wanted */
     size_t sent;            /* of r->body in this attempt */
     bool rewound;           /* the transport wanted to send a body twice that must not be */

@@ -321,8 +321,6 @@ fz_status s3_call_run_or(s3_call *c, const int *pass, fz_error *err)
             snprintf(err->where, sizeof err->where, "%s", c->location);
         return st;
     }
-    if (str_starts(http_response_header(&c->r, "server"), STR("rclone")))
-        atomic_store(&c->fs->no_conditional, true); /* it says yes to every If-None-Match */
     if (c->r.code >= 200 && c->r.code < 300)
         return FZ_OK;
     for (; pass && *pass; pass++)

@@ -26,6 +26,7 @@ typedef struct s3_fs {
     s3_region *regions;
     _Atomic int64_t skew_ms; /* server's clock minus ours */
     _Atomic bool no_conditional; /* the store ignores If-None-Match, or refuses it */
+    _Atomic bool probed;         /* that was looked for */
     _Atomic bool no_checksum;
 } s3_fs;
 

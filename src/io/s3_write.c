@@ -8,6 +8,8 @@
  *
  * The last request of finish carries If-None-Match: *, so that an object that is there is FZ_EXISTS. If that request was sent more than once, an earlier
  * sending may be what is there: then the object is compared with what was written (size, and ETag or CRC-32) before anything is said.
+ * A store may ignore If-None-Match without a word. The first small object that is written to one that isn't AWS's is therefore sent again: an
+ * honest store answers 412; for one that doesn't, every file is looked for first (HEAD) from then on.
  * The first failure is kept; afterwards nothing is sent but the abort.
  */
 #include "io/s3_int.h"
@@ -20,6 +22,7 @@
 #define PARTS_MAX     10000       /* S3's own limit */
 #define BUFFER_FIRST  ((size_t)64 << 10)
 #define UPLOAD_ID_MAX 2048
+#define PROBE_MAX     ((size_t)64 << 10)
 #define COMPLETE_TRIES 3          /* a 200 may hold an error, to be tried again */
 
 typedef struct part_info {
@@ -407,6 +410,22 @@ static fz_status final_send(s3_writer *w, s3_call *c, const char *crc, const cha
     }
 }
 
+/* See the top: c has just made its object. */
+static void conditional_probe(s3_writer *w, s3_call *c)
+{
+    s3_fs *fs = w->fs;
+    if (!fs->o.endpoint || w->n > PROBE_MAX || atomic_load(&fs->no_conditional) || atomic_exchange(&fs->probed, true))
+        return;
+    http_response_free(&c->r);
+    for (uint32_t i = 0; i < c->r.n_headers; i++)
+        if (str_eqz(c->r.headers[i].name, "if-none-match")) { /* what comes behind it is the signature's */
+            c->r.n_headers = i + 1;
+            if (s3_call_run(c, NULL) == FZ_OK)
+                atomic_store(&fs->no_conditional, true);
+            return;
+        }
+}
+
 static fz_status put_whole(s3_writer *w, fz_error *err)
 {
     s3_call c;
@@ -426,6 +445,8 @@ static fz_status put_whole(s3_writer *w, fz_error *err)
     s3_call_sse(&c);
     if (st == FZ_OK)
         st = final_send(w, &c, crc, etag, err);
+    if (st == FZ_OK)
+        conditional_probe(w, &c);
     s3_call_free(&c);
     return st;
 }
