@@ -104,6 +104,20 @@ FZ_API fz_status fz_lake_open(fz_runtime *rt, const char *location, const fz_opt
 /* Gives the caller's reference back; sessions keep theirs. NULL is allowed. */
 FZ_API void fz_lake_close(fz_lake *lake);
 
+/* One setting: catalog ("" for what concerns none), key, value (secrets masked), where it came from, a note (or ""). Valid for the call;
+ * non-zero stops (FZ_CANCELLED). */
+typedef int (*fz_setting_fn)(void *ctx, const char *catalog, const char *key, const char *value, const char *origin, const char *note);
+/*
+ * What is configured, with location and options as fz_lake_open takes them: the configuration file, which lake would be opened and why, the
+ * settings of every configured catalog and of the one that is opened. Nothing is connected to. FZ_INVALID with file, line and column for a
+ * configuration that can't be read. Since 0.1.
+ */
+FZ_API fz_status fz_config_list(const char *location, const fz_option *options, size_t n_options, fz_setting_fn fn, void *ctx, fz_error *err);
+/* Connects to that lake and tries it out, writing nothing to it: a line of text for each step that went well; the first failure is returned, with a
+ * hint about what to correct. Since 0.1. */
+FZ_API fz_status fz_config_check(const char *location, const fz_option *options, size_t n_options,
+                                 int (*write)(void *ctx, const char *text, size_t n), void *ctx, fz_error *err);
+
 /* A session on a lake; its current namespace is "default". Since 0.1. */
 FZ_API fz_status fz_session_open(fz_lake *lake, fz_session **out, fz_error *err);
 /* Results must have been released. NULL is allowed. */

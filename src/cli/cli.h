@@ -30,6 +30,12 @@ void cli_help(const char *command, FILE *out);
 bool cli_known(const char *command);
 void cli_suggest(const char *word);
 
+/* Adds an option of the lake; both texts are kept as they are. */
+bool lake_option(cli *c, const char *key, const char *value);
+
+/* frazil config [check] [NAME] (config.c): needs no lake that works. */
+int cmd_config(cli *c);
+
 /* ---- terminal ---- */
 
 typedef struct progress_bar progress_bar;

@@ -344,6 +344,10 @@ int main(int argc, char **argv)
         code = EXIT_USAGE;
         goto out;
     }
+    if (strcmp(c.command, "config") == 0) {
+        code = cmd_config(&c);
+        goto out;
+    }
     fz_error e = {0};
     fz_runtime *rt = NULL;
     fz_lake *lake = NULL;

@@ -24,7 +24,7 @@ static const option options[] = {
     {"help", NULL, "", "this text"},
     {"version", NULL, "", "the version"},
 
-    {"format", "FORMAT", "sql ls inspect load", "table (default), csv or json"},
+    {"format", "FORMAT", "sql ls inspect load config", "table (default), csv or json"},
     {"max-rows", "N", "sql ls inspect", "rows a table shows, 0: all (default: 100 on a terminal)"},
     {"timing", NULL, "sql load", "print the time each statement took, on standard error"},
     {"file", "FILE", "sql", "read statements from a file, - is standard input (short: -f)"},
@@ -70,6 +70,12 @@ static const struct { const char *name, *args, *help, *more; } commands[] = {
     {"ls", "[NAMESPACE]", "list tables", ""},
     {"inspect", "TABLE", "show what a table is made of: schema, partitions, snapshots, files", ""},
     {"drop", "TABLE", "drop a table, after asking; its files stay unless --purge is given", ""},
+    {"config", "[check] [NAME]", "show which catalogs are configured and where each value came from, or try one out",
+     "Catalogs are configured as PyIceberg's: in .pyiceberg.yaml ($PYICEBERG_HOME, home or current directory), by environment variables\n"
+     "PYICEBERG_CATALOG__<NAME>__<KEY>, and by --set. Secrets are shown masked.\n\n"
+     "  frazil config\n"
+     "  frazil config check prod\n"
+     "  frazil --catalog prod --set credential=@secret.txt sql \"SHOW TABLES\"\n"},
 };
 #define N_COMMANDS (sizeof commands / sizeof commands[0])
 
@@ -206,7 +212,7 @@ static bool parse_count(const char *s, int64_t *out)
     return true;
 }
 
-static bool lake_option(cli *c, const char *key, const char *value)
+bool lake_option(cli *c, const char *key, const char *value)
 {
     if (c->n_lake == MAX_OPTIONS) {
         fprintf(stderr, "frazil: there are more than %d settings of the lake\n", MAX_OPTIONS);

@@ -23,6 +23,7 @@
 #include "iceberg/catalog.h"
 #include "iceberg/manifest/cache.h"
 #include "iceberg/update/change.h"
+#include "io/storage.h"
 #include "sql/sql.h"
 
 #include <time.h>
@@ -34,6 +35,7 @@ struct fz_runtime {
     runtime *rt;
     footer_cache *footers;
     ib_manifest_cache *manifests;
+    http_client *http;       /* starts nothing before its first request */
     char *temp_dir;          /* option, or NULL: $TMPDIR, else /var/tmp */
 };
 
@@ -45,7 +47,9 @@ struct fz_lake {
     mem *m;                  /* the runtime's */
     char *dir;               /* absolute; NULL: a catalog by its name */
     char *catalog_name;      /* option, or that name; NULL: none given */
+    char *why;               /* what chose this lake: an argument, a variable, … */
     config_catalog *conf;    /* the catalog's settings; of a directory: the options that were set */
+    storage shared;          /* what its file systems share: the runtime's client, a cache */
     bool read_only;
     int64_t lock_timeout_ms;
     pthread_mutex_t lock;    /* guards what follows */
@@ -54,6 +58,7 @@ struct fz_lake {
     ib_catalog *catalog;     /* NULL: the directory isn't a lake yet, or the catalog's database isn't there yet */
     ib_table *tables[LAKE_TABLES];
     uint32_t n_tables, next_table;
+    _Atomic bool told;       /* what of the configuration does nothing here */
     struct fz_lake *others, *next_other; /* other catalogs that statements named; they live as long as this one */
 };
 
@@ -97,6 +102,14 @@ struct fz_result {
 
 /* What an argument, options, environment and configuration say the lake is: fills dir or conf and the options (lake_which.c). */
 fz_status lake_which(fz_lake *l, const char *location, const fz_option *options, size_t n, fz_error *err);
+/* A lake with nothing in it but its runtime, whose reference it takes, also on failure (NULL: no memory). */
+fz_lake *lake_new(fz_runtime *rt);
+/* The process's own runtime: one reference. */
+fz_status runtime_shared(fz_runtime **out, fz_error *err);
+/* Makes l->io: s3:// and https:// by the properties in l->conf. */
+fz_status lake_storage(fz_lake *l, fz_error *err);
+/* Notices about the configuration of this lake, once. */
+void lake_tell(fz_session *s);
 /* What messages call it: its directory, or the catalog's name. */
 const char *lake_place(const fz_lake *l);
 /* The configured catalog of that name (without regard to case), opened from l when it is first named; NULL: nobody configured it. Borrowed: lives as

@@ -55,12 +55,14 @@ static fz_status runtime_wrap(runtime *rt, fz_runtime **out, fz_error *err)
         r->rt = rt;
         r->footers = footer_cache_new(&rt->root, FOOTERS);
         r->manifests = ib_manifest_cache_new(&rt->root, MANIFEST_BYTES);
-        if (r->footers && r->manifests) {
+        r->http = http_client_new(NULL, &rt->root);
+        if (r->footers && r->manifests && r->http) {
             *out = r;
             return FZ_OK;
         }
         footer_cache_free(r->footers);
         ib_manifest_cache_free(r->manifests);
+        http_client_unref(r->http);
         mem_free(&rt->root, r, sizeof *r);
     }
     runtime_unref(rt);
@@ -110,7 +112,7 @@ fz_status fz_runtime_create(const fz_option *options, size_t n_options, const fz
 static pthread_mutex_t default_lock = PTHREAD_MUTEX_INITIALIZER;
 static fz_runtime *default_runtime; /* holds no reference of its own */
 
-static fz_status runtime_shared(fz_runtime **out, fz_error *err)
+fz_status runtime_shared(fz_runtime **out, fz_error *err)
 {
     fz_status st = FZ_OK;
     runtime *base;
@@ -140,6 +142,7 @@ void fz_runtime_release(fz_runtime *r)
         return;
     footer_cache_free(r->footers);
     ib_manifest_cache_free(r->manifests);
+    http_client_unref(r->http);
     runtime *rt = r->rt;
     free_text(&rt->root, r->temp_dir);
     mem_free(&rt->root, r, sizeof *r);
@@ -176,8 +179,7 @@ static fz_status look_at(const char *dir, bool *is_lake, fz_error *err)
     return FZ_OK;
 }
 
-/* Takes the reference to rt, also on failure. */
-static fz_lake *lake_new(fz_runtime *rt)
+fz_lake *lake_new(fz_runtime *rt)
 {
     mem *m = &rt->rt->root;
     fz_lake *l = mem_zalloc(m, sizeof *l);
@@ -206,6 +208,7 @@ fz_status fz_lake_open(fz_runtime *rt, const char *location, const fz_option *op
     fz_status st = FZ_OK;
     ib_catalog *c;
     TRY_GOTO(lake_which(l, location, options, n_options, err));
+    TRY_GOTO(lake_storage(l, err));
     TRY_GOTO(lake_catalog(l, false, &c, err));
     *out = l;
 out:
@@ -231,10 +234,26 @@ void fz_lake_close(fz_lake *l)
     config_unref(l->config);
     free_text(l->m, l->dir);
     free_text(l->m, l->catalog_name);
+    free_text(l->m, l->why);
     pthread_mutex_destroy(&l->lock);
     fz_runtime *rt = l->rt;
     mem_free(l->m, l, sizeof *l);
     fz_runtime_release(rt);
+}
+
+fz_status lake_storage(fz_lake *l, fz_error *err)
+{
+    arena a;
+    uint32_t n;
+    io_prop *props;
+    arena_init(&a, l->m);
+    l->shared.http = l->rt->http;
+    l->io = file_io_new(l->m, NULL);
+    fz_status st = l->io ? catalog_props(l->conf, &a, &n, &props, err) : error_nomem(err);
+    if (!st)
+        st = storage_add(l->io, NULL, &l->shared, n, props, NULL, l->m, err);
+    arena_free(&a);
+    return st;
 }
 
 /* Locked. */
@@ -254,6 +273,8 @@ static fz_status other_new(fz_lake *l, const char *name, fz_lake **out, fz_error
         st = config_open(l->config, name, 0, NULL, l->m, &o->conf, err);
     if (!st)
         st = config_catalog_type(o->conf, &t, err);
+    if (!st)
+        st = lake_storage(o, err);
     if (st) {
         fz_lake_close(o);
         return st;
@@ -311,7 +332,7 @@ fz_status lake_catalog(fz_lake *l, bool create, ib_catalog **out, fz_error *err)
     }
     if (!l->catalog) {
         fz_error e;
-        catalog_open_options o = {.create_if_missing = create, .read_only = l->read_only, .lock_timeout_ms = l->lock_timeout_ms};
+        catalog_open_options o = {.create_if_missing = create, .read_only = l->read_only, .lock_timeout_ms = l->lock_timeout_ms, .shared = l->shared};
         st = l->dir ? open_dir(l, create, &e) : catalog_open(l->conf, &o, l->io, l->m, NULL, &l->catalog, &e);
         if (st == FZ_NOT_FOUND && !create)
             st = FZ_OK; /* no lake yet; another process may just be making it */

@@ -165,7 +165,7 @@ static const char *from_env(const char *name)
 
 static fz_status which(fz_lake *l, const char *location, given *g, fz_error *err)
 {
-    const char *name = g->catalog;
+    const char *name = g->catalog, *why = location && *location ? "argument" : "option";
     bool described = describes(g);
     if (location && !*location)
         location = NULL;
@@ -174,19 +174,24 @@ static fz_status which(fz_lake *l, const char *location, given *g, fz_error *err
         error_hint(err, "a lake is one or the other");
         return FZ_INVALID;
     }
-    if (!location && !name && !described)
-        location = from_env("FRAZIL_LAKE");
+    if (!location && !name && !described && (location = from_env("FRAZIL_LAKE")))
+        why = "environment variable FRAZIL_LAKE";
     if (!location) {
-        if (!name)
-            name = from_env("FRAZIL_CATALOG");
+        if (!name && (name = from_env("FRAZIL_CATALOG")))
+            why = "environment variable FRAZIL_CATALOG";
         TRY(config_load(NULL, l->m, &l->config, err));
-        if (!name)
-            name = config_default(l->config);
+        if (!name && (name = config_default(l->config))) {
+            const config_entry *e = config_setting(l->config, "default-catalog");
+            why = e && e->value.n ? e->origin.p : "the catalog called default";
+        }
         if (!name && described)
             name = "default";
-        if (!name)
+        if (!name) {
             location = "lake";
+            why = "nothing else is said";
+        }
     }
+    TRY(keep_text(l->m, why, &l->why, err));
     if (location)
         TRY(absolute_dir(l->m, location, &l->dir, err));
     else if (l->catalog_name) /* of the rows; there is room, since the option itself isn't among these */
@@ -216,4 +221,21 @@ fz_status lake_which(fz_lake *l, const char *location, const fz_option *options,
 const char *lake_place(const fz_lake *l)
 {
     return l->dir ? l->dir : l->catalog_name;
+}
+
+void lake_tell(fz_session *s)
+{
+    fz_lake *l = s->lake;
+    if (l->dir || !s->notice || atomic_exchange(&l->told, true))
+        return;
+    const str *notes;
+    uint32_t n = l->config ? config_notes(l->config, &notes) : 0;
+    for (uint32_t i = 0; i < n; i++)
+        session_notice(s, STR_FMT, STR_ARG(notes[i]));
+    for (uint32_t i = 0; i < l->conf->n; i++) {
+        const char *why;
+        const config_entry *e = &l->conf->entries[i];
+        if (config_key_use(e->key, &why) == CONFIG_NO_USE)
+            session_notice(s, "catalog %s: %s does nothing here: %s (%s)", l->conf->name, e->key.p, why, e->origin.p);
+    }
 }

@@ -108,6 +108,7 @@ void session_begin(fz_session *s)
     s->running = NULL;
     s->last = (fz_progress){0};
     pthread_mutex_unlock(&s->lock);
+    lake_tell(s);
 }
 
 void session_notice(fz_session *s, const char *fmt, ...)
