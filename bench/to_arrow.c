@@ -5,8 +5,9 @@
  *     to_arrow LAKE SQL [RUNS [keep]]
  *
  * LAKE "-": the lake that the environment names.
- * Prints "answer ROWS COLUMNS" and per run "time SECONDS". With `keep` all arrays of a run live until its end, as when
- * they become a data frame, and freeing them isn't timed (nor is it with the peers); else each is released before the next is asked for.
+ * Prints "answer ROWS COLUMNS" and per run "time SECONDS" and "cpu SECONDS" (of all threads). With `keep` all arrays of a run live until its
+ * end, as when they
+ * become a data frame, and freeing them isn't timed (nor is it with the peers); else each is released before the next is asked for.
  */
 #include <frazil/frazil.h>
 
@@ -23,6 +24,14 @@ static double now(void)
     return (double)t.tv_sec + 1e-9 * (double)t.tv_nsec;
 }
 
+/* Of all threads, user's and system's. */
+static double cpu(void)
+{
+    struct timespec t;
+    clock_gettime(CLOCK_PROCESS_CPUTIME_ID, &t);
+    return (double)t.tv_sec + 1e-9 * (double)t.tv_nsec;
+}
+
 static int failed(const fz_error *e)
 {
     fprintf(stderr, "error: %s\n", e->message);
@@ -36,10 +45,13 @@ static void release_all(struct ArrowArray *kept, size_t n)
             kept[i].release(&kept[i]);
 }
 
-/* One run, and what it took until the last array was there; false with the error filled. */
-static bool take_all(fz_session *s, const char *sql, bool keep, long long *rows, long long *columns, double *seconds, fz_error *e)
+/* What a run took until its last array was there. */
+typedef struct took { double seconds, cpu; } took;
+
+/* One run; false with the error filled. */
+static bool take_all(fz_session *s, const char *sql, bool keep, long long *rows, long long *columns, took *x, fz_error *e)
 {
-    double t = now();
+    double t = now(), c = cpu();
     fz_result *r;
     struct ArrowArray *kept = NULL;
     size_t n = 0, cap = 0;
@@ -73,7 +85,7 @@ static bool take_all(fz_session *s, const char *sql, bool keep, long long *rows,
         }
         kept[n++] = a;
     }
-    *seconds = now() - t;
+    *x = (took){now() - t, cpu() - c};
     release_all(kept, n);
     free(kept);
     fz_result_release(r);
@@ -97,10 +109,10 @@ int main(int argc, char **argv)
         return failed(&e);
     long long rows = 0, columns = 0;
     for (int i = 0; i < runs; i++) {
-        double seconds;
-        if (!take_all(s, argv[2], keep, &rows, &columns, &seconds, &e))
+        took x;
+        if (!take_all(s, argv[2], keep, &rows, &columns, &x, &e))
             return failed(&e);
-        printf("time %.6f\n", seconds);
+        printf("time %.6f\ncpu %.6f\n", x.seconds, x.cpu);
     }
     printf("answer %lld %lld\n", rows, columns);
     fz_session_close(s);

@@ -114,10 +114,24 @@ static size_t utf8_sequence(const unsigned char *p, size_t n)
     return len;
 }
 
+/* Of at least 8 bytes; the last word overlaps the one before. */
+static bool all_ascii(const unsigned char *p, size_t n)
+{
+    uint64_t w, any;
+    memcpy(&any, p + n - 8, 8);
+    for (size_t i = 0; i + 8 < n; i += 8) {
+        memcpy(&w, p + i, 8);
+        any |= w;
+    }
+    return !(any & 0x8080808080808080u);
+}
+
 size_t utf8_valid_prefix(str s)
 {
     const unsigned char *p = (const unsigned char *)s.p;
     size_t i = 0;
+    if (s.n >= 8 && s.n <= 256 && all_ascii(p, s.n))
+        return s.n;
     while (i < s.n) {
         while (s.n - i >= 32) { /* ASCII, 32 bytes at a time */
             uint64_t w[4];

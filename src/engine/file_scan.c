@@ -85,7 +85,7 @@ typedef struct local {
     int *leaf;                   /* the column of the file of each of ours, -1: not in it */
     datum *fill;                 /* and what it is then */
     uint32_t rg;                 /* that the cursors belong to; UINT32_MAX: none */
-    pq_cursor **cur;
+    pq_cursor **cur, **before;   /* and those of the row group before, for their memory */
     uint64_t *at;                /* row of the row group where each cursor stands */
     pq_row_range *ranges;        /* of a whole file's row group */
     uint32_t n_ranges, range;
@@ -276,7 +276,14 @@ static fz_status take(file_scan *s, morsel *m, bool *got, fz_error *err)
 static void close_group(local *l)
 {
     for (uint32_t i = 0; i < l->s->nall; i++) {
-        pq_cursor_close(l->cur[i]);
+        if (l->cur[i]) {
+            pq_cursor_close(l->before[i]);
+            l->before[i] = l->cur[i];
+        }
+        if (mem_over(l->s->o.m, 0)) {
+            pq_cursor_close(l->before[i]);
+            l->before[i] = NULL;
+        }
         l->cur[i] = NULL;
         l->at[i] = 0;
     }
@@ -420,6 +427,8 @@ static fz_status read_column(local *l, uint32_t i, uint32_t n, batch *out, fz_er
     if (!l->cur[i]) {
         TRY(pq_cursor_open(l->p, l->f, l->rg, (uint32_t)l->leaf[i], s->cols[i]->t, l->how, s->o.m, &l->cur[i], err));
         l->at[i] = 0;
+        pq_cursor_inherit(l->cur[i], l->before[i]);
+        l->before[i] = NULL;
     }
     if (l->at[i] < l->m.row)
         TRY(pq_cursor_skip(l->cur[i], l->m.row - l->at[i], err));
@@ -647,13 +656,16 @@ static void local_close(scan *base, void *local_)
         return;
     file_scan *s = l->s;
     mem *m = s->o.m;
-    if (l->cur && l->at)
+    if (l->cur && l->at && l->before)
         close_file(l);
+    for (uint32_t i = 0; l->before && i < s->nall; i++)
+        pq_cursor_close(l->before[i]);
     if (l->ev)
         for (uint32_t i = 0; i < s->nsteps; i++)
             evaluator_close(l->ev[i]);
     arena_free(&l->mem);
     mem_free(m, l->cur, sizeof *l->cur * (s->nall + 1));
+    mem_free(m, l->before, sizeof *l->before * (s->nall + 1));
     mem_free(m, l->at, sizeof *l->at * (s->nall + 1));
     mem_free(m, l->leaf, sizeof *l->leaf * (s->nall + 1));
     mem_free(m, l->fill, sizeof *l->fill * (s->nall + 1));
@@ -674,13 +686,14 @@ static fz_status local_open(scan *base, void **out, fz_error *err)
     l->file = l->rg = UINT32_MAX;
     arena_init(&l->mem, m);
     l->cur = mem_zalloc(m, sizeof *l->cur * (s->nall + 1));
+    l->before = mem_zalloc(m, sizeof *l->before * (s->nall + 1));
     l->at = mem_zalloc(m, sizeof *l->at * (s->nall + 1));
     l->leaf = mem_zalloc(m, sizeof *l->leaf * (s->nall + 1));
     l->fill = mem_zalloc(m, sizeof *l->fill * (s->nall + 1));
     l->have = mem_zalloc(m, sizeof *l->have * (s->nall + 1));
     l->keys = mem_zalloc(m, sizeof *l->keys * (s->nkeys + 1));
     l->ev = mem_zalloc(m, sizeof *l->ev * (s->nsteps + 1));
-    fz_status st = l->cur && l->at && l->leaf && l->fill && l->have && l->keys && l->ev ? FZ_OK : error_nomem(err);
+    fz_status st = l->cur && l->before && l->at && l->leaf && l->fill && l->have && l->keys && l->ev ? FZ_OK : error_nomem(err);
     for (uint32_t i = 0; i < s->nsteps && !st; i++)
         st = evaluator_open(s->steps[i].e, s->params, s->n_params, m, &l->ev[i], err);
     if (st) {

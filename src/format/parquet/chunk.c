@@ -93,6 +93,17 @@ void chunk_close(pq_chunk *c)
     mem_free(c->m, c, sizeof *c);
 }
 
+void chunk_inherit(pq_chunk *c, pq_chunk *from)
+{
+    page_leave(from);
+    pages_inherit(&c->pages, &from->pages);
+    for (unsigned i = 0; i < 2; i++)
+        if (!c->scratch[i]) {
+            c->scratch[i] = from->scratch[i];
+            from->scratch[i] = NULL;
+        }
+}
+
 fz_status page_bad(const pq_chunk *c, const char *what, fz_error *err)
 {
     error_set(err, FZ_DATA, "Parquet page %s", what);

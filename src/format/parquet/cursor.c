@@ -57,6 +57,13 @@ void pq_cursor_close(pq_cursor *c)
     mem_free(c->m, c, sizeof *c);
 }
 
+void pq_cursor_inherit(pq_cursor *c, pq_cursor *from)
+{
+    for (uint32_t i = 0; from && i < c->n_chunks && i < from->n_chunks; i++)
+        chunk_inherit(c->chunks[i], from->chunks[i]);
+    pq_cursor_close(from);
+}
+
 uint64_t pq_cursor_left(const pq_cursor *c) { return c->rows - c->row; }
 
 uint64_t pq_cursor_bytes(const pq_cursor *c)

@@ -40,6 +40,19 @@ fz_status pages_init(pq_pages *s, pq_file *p, io_file *f, const pq_column_chunk 
     return s->ctx ? FZ_OK : error_nomem(err);
 }
 
+void pages_inherit(pq_pages *s, pq_pages *from)
+{
+    if (!s->spare) {
+        s->spare = from->spare;
+        from->spare = NULL;
+    }
+    if (!s->win && from->win && atomic_load_explicit(&from->win->refs, memory_order_acquire) == 1) {
+        s->win = from->win;
+        s->win->size = 0; /* what lies in it is of another chunk */
+        from->win = NULL;
+    }
+}
+
 void pages_free(pq_pages *s)
 {
     buf_unref(s->win);
@@ -51,6 +64,15 @@ void pages_free(pq_pages *s)
 
 bool pages_done(const pq_pages *s) { return s->at >= s->end; }
 
+/* A buf of n bytes with some room more: the next page or chunk has about that many again. */
+static buf *roomy_new(mem *m, size_t n)
+{
+    buf *b = buf_new(m, n + n / 16);
+    if (b)
+        b->size = n;
+    return b;
+}
+
 /* Whether *b can be written again with n bytes; replaces it where not. False: no memory. */
 static bool buf_renew(buf **b, mem *m, size_t n)
 {
@@ -59,7 +81,7 @@ static bool buf_renew(buf **b, mem *m, size_t n)
         return true;
     }
     buf_unref(*b);
-    *b = buf_new(m, n);
+    *b = roomy_new(m, n);
     return *b != NULL;
 }
 
@@ -82,7 +104,7 @@ fz_status pages_fetch(pq_pages *s, uint64_t offset, size_t len, const uint8_t **
         old->size = want;
     } else {
         buf_unref(s->win);
-        s->win = buf_new(s->m, want);
+        s->win = roomy_new(s->m, want);
         if (!s->win) {
             buf_unref(old);
             return error_nomem(err);
@@ -196,5 +218,9 @@ fz_status page_load(pq_pages *s, pq_page *g, fz_error *err)
     g->keep = buf_ref(s->spare);
     g->data = dst;
     g->n = full;
+    if (pages_done(s)) { /* the next column's window can take its place */
+        buf_unref(s->win);
+        s->win = NULL;
+    }
     return FZ_OK;
 }

@@ -112,6 +112,8 @@ typedef struct pq_page {
 
 fz_status pages_init(pq_pages *s, pq_file *p, io_file *f, const pq_column_chunk *c, mem *m, fz_error *err);
 void pages_free(pq_pages *s);
+/* Takes over memory for pages. */
+void pages_inherit(pq_pages *s, pq_pages *from);
 bool pages_done(const pq_pages *s);
 /* The header at s->at; the page counts as passed: s->at moves behind it. */
 fz_status pages_next(pq_pages *s, pq_page *out, fz_error *err);
@@ -234,6 +236,8 @@ typedef struct pq_chunk {
 fz_status chunk_open(pq_file *p, io_file *f, uint32_t row_group, uint32_t leaf, type as, bool with_levels, bool no_values,
                      mem *m, pq_chunk **out, fz_error *err);
 void chunk_close(pq_chunk *c); /* NULL allowed */
+/* Takes over memory for pages and values from one that nothing will be read from any more. */
+void chunk_inherit(pq_chunk *c, pq_chunk *from);
 /* Rows [first, last) of the next `rows`, whose others may be anything; v NULL with no_values. The vector has a
  * place for each row, or, of a repeated leaf, for each element of the rows that count. */
 fz_status chunk_read(pq_chunk *c, uint32_t rows, uint32_t first, uint32_t last, vec *v, batch *out, fz_error *err);
