@@ -12,7 +12,7 @@
  */
 #include "io/s3_int.h"
 
-#include "io/aws/credentials_int.h"
+#include "io/aws/credentials.h"
 #include "io/aws/sigv4.h"
 
 #include <stdio.h>

@@ -5,7 +5,7 @@
  */
 #include "io/s3_int.h"
 
-#include "io/aws/credentials_int.h"
+#include "io/aws/credentials.h"
 #include "io/libs.h"
 
 #include <stdio.h>

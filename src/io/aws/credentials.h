@@ -39,6 +39,10 @@ aws_credentials *aws_credentials_static(const aws_keys *k, mem *m);
  * first get. profile (NULL: AWS_PROFILE, "default"). region_out (may be NULL): the region that environment or profile name, or empty. */
 aws_credentials *aws_credentials_default(const char *profile, http_client *http, mem *m);
 fz_status aws_default_region(const char *profile, arena *a, str *out, fz_error *err);
+/* The clock, Unix time. */
+int64_t aws_now_ms(void);
+/* "2026-11-22T21:30:00Z" (also with a fraction, and +00:00) as Unix time; false: not one. */
+bool aws_parse_time(str s, int64_t *out);
 /* Keys of a role, assumed by way of `base` (taken over) with STS; session may be NULL. */
 aws_credentials *aws_credentials_role(aws_credentials *base, const char *role_arn, const char *session, const char *region,
                                       const char *sts_endpoint, http_client *http, mem *m);

@@ -9,9 +9,6 @@
 /* A provider that fetches: `fetch` fills *out with texts in the arena, `free` (may be NULL) lets ctx go. Takes ctx over, also on failure (NULL: no memory). */
 typedef fz_status (*aws_fetch_fn)(void *ctx, arena *a, aws_keys *out, fz_error *err);
 aws_credentials *aws_credentials_fetched(aws_fetch_fn fetch, void (*free)(void *ctx), void *ctx, mem *m);
-int64_t aws_now_ms(void);
-/* "2026-11-22T21:30:00Z" (also with a fraction, and +00:00) as Unix time; false: not one. */
-bool aws_parse_time(str s, int64_t *out);
 
 /* ---- profile.c: ~/.aws/config and ~/.aws/credentials ---- */
 
