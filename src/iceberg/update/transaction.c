@@ -306,6 +306,23 @@ static fz_status table_commit(const tx_table *t, arena *a, ib_commit *out, fz_er
     return FZ_OK;
 }
 
+/* Rows that were written for a schema or spec of the transaction's own can't move to where these get other numbers. */
+static fz_status check_numbers(const tx_table *t, const ib_metadata *newest, fz_error *err)
+{
+    const ib_metadata *base = t->base->md;
+    bool renumbered = base->last_column_id != newest->last_column_id || base->current_schema_id != newest->current_schema_id ||
+                      base->n_schemas != newest->n_schemas || base->last_partition_id != newest->last_partition_id || base->n_specs != newest->n_specs;
+    bool own = false;
+    for (const step *s = t->steps; s && renumbered; s = s->next) {
+        if (own && !s->fn && s->w.n_files)
+            return error_set(err, FZ_CONFLICT, "the columns or partitions of " STR_FMT "." STR_FMT " were changed meanwhile, as the transaction changed them "
+                             "before it wrote rows", STR_ARG(t->id.ns), STR_ARG(t->id.name));
+        for (uint32_t i = 0; i < s->n_updates; i++)
+            own = own || s->updates[i].kind == IB_ADD_SCHEMA || s->updates[i].kind == IB_ADD_SPEC;
+    }
+    return FZ_OK;
+}
+
 /* Rows that somebody else committed may not be replaced unseen. */
 static fz_status check_replaced(const tx_table *t, const ib_metadata *newest, fz_error *err)
 {
@@ -345,8 +362,15 @@ static fz_status table_rebase(ib_tx *x, ib_catalog *c, tx_table *t, fz_error *er
                        STR_ARG(t->id.name));
     if (!st)
         st = check_replaced(t, newest->md, err);
+    if (!st)
+        st = check_numbers(t, newest->md, err);
     for (step *s = t->steps; s && !st; s = s->next)
         st = step_take(x, s, t->id, &now, err);
+    if (st == FZ_INVALID || st == FZ_EXISTS || st == FZ_NOT_FOUND) { /* it went well where the transaction stood */
+        st = FZ_CONFLICT;
+        if (err)
+            err->status = st;
+    }
     if (st) {
         ib_table_unref(now);
         ib_table_unref(newest);
