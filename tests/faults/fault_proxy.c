@@ -324,10 +324,10 @@ typedef struct talk {
     long long up, down;
 } talk;
 
-static bool say(talk *t, int status, long retry_after, const char *type, const char *body, size_t len)
+static bool say(talk *t, int status, long retry_after, long clock, const char *type, const char *body, size_t len)
 {
     char head[512], date[64], retry[64] = "";
-    http_date(date, sizeof date, time(NULL));
+    http_date(date, sizeof date, time(NULL) + clock);
     if (retry_after) snprintf(retry, sizeof retry, "Retry-After: %ld\r\n", retry_after);
     int k = snprintf(head, sizeof head, "HTTP/1.1 %d %s\r\nDate: %s\r\nContent-Type: %s\r\n%sContent-Length: %zu\r\n\r\n", status,
                      status < 300 ? "OK" : "Spoiled", date, type, retry, len);
@@ -354,11 +354,11 @@ static bool answer_here(talk *t, rule *r, framing f)
         strftime(when, sizeof when, "%Y-%m-%dT%H:%M:%SZ", gmtime_r(&now, &tm));
         int n = snprintf(body, sizeof body, "<?xml version=\"1.0\"?><Error><Code>RequestTimeTooSkewed</Code><Message>The difference between the request "
                          "time and the current time is too large.</Message><ServerTime>%s</ServerTime></Error>", when);
-        return say(t, 403, 0, "application/xml", body, (size_t)n);
+        return say(t, 403, 0, r->arg, "application/xml", body, (size_t)n);
     }
-    if (r->body) return say(t, is(r, "answer") ? 200 : (int)r->arg, r->arg2, r->body[0] == '<' ? "application/xml" : "application/json",
+    if (r->body) return say(t, is(r, "answer") ? 200 : (int)r->arg, r->arg2, 0, r->body[0] == '<' ? "application/xml" : "application/json",
                             r->body, r->body_len);
-    return say(t, (int)r->arg, r->arg2, "text/plain", "spoiled by the fault proxy\n", 27);
+    return say(t, (int)r->arg, r->arg2, 0, "text/plain", "spoiled by the fault proxy\n", 27);
 }
 
 /* Sends the request to the server. False: nothing more can come of this connection. */
@@ -436,7 +436,7 @@ static bool one_request(talk *t, rule **used, int64_t *start)
     }
     if (is(r, "status") || is(r, "answer") || (is(r, "skew") && skewed(r, t->head))) return answer_here(t, r, f) && go_on;
     if (!t->upstream) {
-        say(t, 404, 0, "text/plain", "no rule\n", 8);
+        say(t, 404, 0, 0, "text/plain", "no rule\n", 8);
         return false;
     }
     return forward(t, r, f, n) && pass_on(t, r) && go_on;

@@ -231,7 +231,8 @@ def test_keys_that_expired_for_good_in_the_middle_of_a_load(table, trade):
 def test_a_clock_ten_minutes_off(table, trade):
     """The server's clock is ten minutes ahead, and it refuses requests five minutes away from it: the client corrects itself by the answer's Date."""
     table.proxy.rule("skew", on="s3", arg=600, arg2=300, count=0)
-    assert table.load(trade).code == 0
+    o = table.load(trade)
+    assert o.code == 0, o.err
     o = table.sql(f"SELECT count(*) FROM {table.name}")
     assert o.code == 0 and o.rows() == [[str(ROWS)]], o.err
     table.proxy.clear()
