@@ -14,6 +14,8 @@
 
 #include "catalog/memory/memory_catalog.h"
 #include "catalog/postgres/postgres_catalog.h"
+#include "catalog/rest/rest_catalog.h"
+#include "catalog/rest_server.h"
 #include "catalog/sqlite/sqlite_catalog.h"
 #include "conformance/conformance.h"
 #include "conformance/pg_server.h"
@@ -28,6 +30,7 @@
 /* Children that are started anew find them in the environment. */
 #define ENV_ROOT "FRAZIL_CONFORMANCE_ROOT"
 #define ENV_PG "FRAZIL_CONFORMANCE_PG"
+#define ENV_REST "FRAZIL_CONFORMANCE_REST"
 
 static pg_server pg;
 
@@ -58,20 +61,44 @@ static fz_status open_postgres(const char *catalog, mem *m, ib_catalog **out, fz
     return postgres_catalog_open(&o, NULL, m, NULL, out, err);
 }
 
+/* A server of our own in front of SQLite catalogs; a catalog is a warehouse of it. */
+static rest_server *rest;
+
+static fz_status open_warehouse(void *ctx, const char *warehouse, mem *m, ib_catalog **out, fz_error *err)
+{
+    char name[80];
+    snprintf(name, sizeof name, "rest-%s", warehouse);
+    return open_sqlite(name, m, out, err);
+}
+
+static fz_status open_rest(const char *catalog, mem *m, ib_catalog **out, fz_error *err)
+{
+    if (!getenv(ENV_REST)) {
+        static char location[100];
+        snprintf(location, sizeof location, "file://%s/rest", getenv(ENV_ROOT));
+        rest = rest_server_start(&(rest_server_options){.open = open_warehouse, .location = location, .credential = "me:secret", .page = 3});
+        setenv(ENV_REST, rest_server_uri(rest), 1);
+    }
+    io_prop props[] = {{STR("uri"), str_of(getenv(ENV_REST))}, {STR("warehouse"), str_of(catalog)}, {STR("credential"), STR("me:secret")}};
+    rest_options o = {.name = catalog, .n_props = sizeof props / sizeof *props, .props = props};
+    return rest_catalog_open(&o, NULL, m, out, err);
+}
+
 static const conformance_backend backends[] = {
     {"memory", QUIRK_ONE_HANDLE | QUIRK_NO_FILES, open_memory},
     {"sqlite", 0, open_sqlite},
     {"postgres", 0, open_postgres},
+    {"rest", 0, open_rest},
 };
 enum { BACKENDS = sizeof backends / sizeof backends[0], CASES_MAX = 32 };
 
 /* ---- running ---- */
 
-typedef struct job { const conformance_backend *b; const conformance_case *k; int nr; char name[80]; } job;
+typedef struct one_case { const conformance_backend *b; const conformance_case *k; int nr; char name[80]; } one_case;
 
 static void run(void **state)
 {
-    const job *j = *state;
+    const one_case *j = *state;
     char catalog[40];
     mem m;
     fz_error why = {0};
@@ -97,13 +124,15 @@ static int tear_down(void **state)
     char cmd[100];
     if (pg.dir[0])
         pg_server_free(&pg);
+    if (rest)
+        rest_server_stop(rest);
     snprintf(cmd, sizeof cmd, "rm -rf '%s'", root);
     return system(cmd);
 }
 
 int main(int argc, char **argv)
 {
-    static job jobs[BACKENDS * CASES_MAX];
+    static one_case jobs[BACKENDS * CASES_MAX];
     static struct CMUnitTest tests[BACKENDS * CASES_MAX];
     size_t n = 0;
     if (argc == 4) {
@@ -117,11 +146,12 @@ int main(int argc, char **argv)
         return 97;
     setenv(ENV_ROOT, root, 1);
     unsetenv(ENV_PG);
+    unsetenv(ENV_REST);
     for (int i = 0; i < BACKENDS; i++)
         for (const conformance_case *k = conformance_cases; k->name; k++) {
             if (argc == 3 && strcmp(argv[2], backends[i].name) != 0)
                 continue;
-            jobs[n] = (job){&backends[i], k, (int)n, ""};
+            jobs[n] = (one_case){&backends[i], k, (int)n, ""};
             snprintf(jobs[n].name, sizeof jobs[n].name, "%s: %s", backends[i].name, k->name);
             tests[n] = (struct CMUnitTest){jobs[n].name, run, NULL, NULL, &jobs[n]};
             n++;

@@ -97,6 +97,15 @@ void rest_touch(rest_catalog *c, ib_table *t)
     pthread_mutex_unlock(&c->tables_lock);
 }
 
+void rest_doubt(rest_catalog *c, ib_ident id)
+{
+    pthread_mutex_lock(&c->tables_lock);
+    rest_entry *e = entry_find(c, id.ns, id.name);
+    if (e)
+        e->loaded_ms = INT64_MIN / 2;
+    pthread_mutex_unlock(&c->tables_lock);
+}
+
 void rest_forget(rest_catalog *c, ib_ident id)
 {
     rest_entry old = {0};

@@ -183,14 +183,7 @@ static void nap(int attempt)
 /* The table as it is now, past every cache. FZ_NOT_FOUND. */
 static fz_status look(rest_catalog *c, ib_ident id, ib_table **out, fz_error *err)
 {
-    int64_t staleness = 0;
-    rest_known known;
-    rest_recall(c, id, &known);
-    if (known.age_ms < c->c->staleness_ms)
-        staleness = 1;
-    rest_known_free(c, &known);
-    if (staleness)
-        rest_forget(c, id);
+    rest_doubt(c, id);
     return rest_load_table(&c->base, id, NULL, out, err);
 }
 
@@ -252,7 +245,7 @@ static fz_status refused(rest_catalog *c, rest_call *k, const ib_commit *commit,
 {
     int code = k->r.code;
     ib_table *there = NULL;
-    rest_forget(c, commit->id);
+    rest_doubt(c, commit->id);
     if (late && (code == 409 || code == 400 || code == 422)) {
         fz_status st = find_out(c, commit, uuid, &there, err);
         if (st == FZ_UNKNOWN)
@@ -298,7 +291,7 @@ static fz_status send_until_known(rest_catalog *c, const ib_commit *commit, str 
         if (open && st == FZ_OK)
             rest_failed(&k, &why);
         else if (st == FZ_OK && rest_ok(&k))
-            st = rest_take_table(c, commit->id, &k, known, basis, true, io, out, &why);
+            open = (st = rest_take_table(c, commit->id, &k, known, basis, true, io, out, &why)) != FZ_OK; /* it happened; the answer can't be read */
         else if (st == FZ_OK)
             st = refused(c, &k, commit, uuid, late, &again, out, &why);
         rest_call_end(&k);
@@ -326,7 +319,7 @@ static fz_status send_until_known(rest_catalog *c, const ib_commit *commit, str 
                 *err = e;
             return st;
         }
-        if (st != FZ_OK || !(code || guarded(commit)) || rest_clock_ms() >= end)
+        if (st != FZ_OK || !(code >= 300 || guarded(commit)) || rest_clock_ms() >= end)
             return unknown(err, &why);
         nap(attempt);
     }
@@ -438,8 +431,7 @@ static fz_status load_all(rest_catalog *c, uint32_t n, const ib_commit *commits,
     fz_error why = {0};
     fz_status st = FZ_OK;
     for (uint32_t i = 0; i < n && st == FZ_OK; i++) {
-        rest_forget(c, commits[i].id);
-        st = rest_load_table(&c->base, commits[i].id, NULL, &out[i], &why);
+        st = look(c, commits[i].id, &out[i], &why);
         while (st != FZ_OK && i-- > 0)
             ib_table_unref(out[i]);
         if (st != FZ_OK)
@@ -500,7 +492,7 @@ static fz_status send_many(rest_catalog *c, uint32_t n, const ib_commit *commits
                 st = conflict(&k, commits[0].id, &why);
         } else if (st == FZ_OK) {
             for (uint32_t i = 0; i < n; i++)
-                rest_forget(c, commits[i].id);
+                rest_doubt(c, commits[i].id);
             st = code == 404 ? rest_no_table(&k, commits[0].id, &why) : rest_failed(&k, &why);
         }
         rest_call_end(&k);

@@ -165,6 +165,7 @@ void rest_known_free(rest_catalog *c, rest_known *k);
 /* References t and creds, copies etag. */
 void rest_remember(rest_catalog *c, ib_table *t, rest_creds *creds, str etag);
 void rest_touch(rest_catalog *c, ib_table *t); /* it is still the newest */
+void rest_doubt(rest_catalog *c, ib_ident id);       /* it may not be: the next load asks, whatever staleness is allowed */
 void rest_forget(rest_catalog *c, ib_ident id);
 /* Files of tables that say nothing else; not referenced. */
 fz_status rest_files(rest_catalog *c, file_io **out, fz_error *err);

@@ -94,7 +94,9 @@ fz_status rest_take_table(rest_catalog *c, ib_ident id, rest_call *k, const rest
     } else if (known->creds && rest_creds_io(known->creds) == io) {
         creds = rest_creds_ref(known->creds);
     }
-    if (old && old->md->io == io && same_state(&d, answer, metadata, old))
+    if (have && have->md->io == io && same_state(&d, answer, metadata, have))
+        t = ib_table_ref(have);
+    else if (old && old->md->io == io && same_state(&d, answer, metadata, old))
         t = ib_table_ref(old);
     else
         TRY_GOTO(table_make(c, id, &d, answer, metadata, io, &t, err));
@@ -108,6 +110,14 @@ out:
 
 /* ---- loading ---- */
 
+/* The caller's table where that is the same state as the one that is known. */
+static ib_table *same_as(ib_table *known, ib_table *have)
+{
+    bool same = have && have->md->io == known->md->io && strcmp(have->metadata_location, known->metadata_location) == 0 &&
+                str_eq(have->md->table_uuid, known->md->table_uuid) && have->md->last_updated_ms == known->md->last_updated_ms;
+    return ib_table_ref(same ? have : known);
+}
+
 fz_status rest_load_table(ib_catalog *b, ib_ident id, ib_table *have, ib_table **out, fz_error *err)
 {
     rest_catalog *c = rest_of(b);
@@ -116,7 +126,7 @@ fz_status rest_load_table(ib_catalog *b, ib_ident id, ib_table *have, ib_table *
     fz_status st;
     rest_recall(c, id, &known);
     if (known.t && known.age_ms < c->c->staleness_ms) {
-        *out = ib_table_ref(known.t);
+        *out = same_as(known.t, have);
         rest_known_free(c, &known);
         return FZ_OK;
     }
@@ -127,7 +137,7 @@ fz_status rest_load_table(ib_catalog *b, ib_ident id, ib_table *have, ib_table *
     TRY_GOTO(rest_send(&k, err));
     if (k.r.code == 304 && known.t) {
         rest_touch(c, known.t);
-        *out = ib_table_ref(known.t);
+        *out = same_as(known.t, have);
     } else if (rest_ok(&k)) {
         st = rest_take_table(c, id, &k, &known, have, false, NULL, out, err);
     } else if (k.r.code == 404) {
