@@ -13,6 +13,7 @@ class Lake:
 
 class Session:
     busy: bool
+    idle: bool
     def execute(
         self, sql: str, params: Sequence[Any] | None = None, lookup: Callable[[str], object] | None = None, /
     ) -> Result | None: ...

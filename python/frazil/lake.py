@@ -15,7 +15,7 @@ from .relation import OneShot, Relation
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Mapping, Sequence
+    from collections.abc import Callable, Coroutine, Iterable, Mapping, Sequence
     from types import FrameType
     from typing import Any, Union
 
@@ -45,7 +45,7 @@ def connect(name_or_path: Path | None = None, *, path: Path | None = None, catal
 
     >>> connect("a/folder").path
     'a/folder'
-    >>> connect(path="b", colour="blue")
+    >>> connect(path="b", lock_timeout_ms="soon")
     Traceback (most recent call last):
     ...
     frazil.errors.InvalidError: ...
@@ -99,11 +99,14 @@ class Lake:
     # ---- sessions ----
 
     def _session(self) -> _frazil.Session:
-        s = getattr(self._local, "session", None)
+        s: _frazil.Session | None = getattr(self._local, "session", None)
         if s is None:
             s = self._local.session = self._new_session()
         elif s.busy:  # this thread is in the middle of a statement that asks a variable of the program for its rows
-            s = self._new_session()
+            return self._new_session()
+        elif not s.idle and not getattr(self._local, "transaction", False):
+            # The session goes with its results; several in one would have to wait for each other.
+            s = self._local.session = self._new_session()
         return s
 
     def _new_session(self) -> _frazil.Session:
@@ -120,8 +123,14 @@ class Lake:
             if self.on_notice is not None:
                 for n in s.notices():
                     self.on_notice(n)
-        if r is not None and not r.has_rows and r.tag in ("USE", "SET", "RESET"):
-            self._settings = [*self._settings[-8:], text]
+        if r is not None and not r.has_rows:
+            if r.tag in ("USE", "SET", "RESET"):
+                schema = s.execute("show schema")
+                if schema is not None:
+                    value = schema.fetch(1)[0][0].replace("'", "''")
+                    self._settings = [f"set schema = '{value}'"]
+            elif r.tag in ("BEGIN", "COMMIT", "ROLLBACK"):
+                self._local.transaction = r.tag == "BEGIN"
         return r
 
     # ---- statements ----
@@ -152,7 +161,7 @@ class Lake:
         r = self._run(text, values, _finder(frame, found))
         return Relation(self, text, values, found, r)
 
-    async def sql_async(self, text: str, params: Sequence[Any] | None = None) -> Relation:
+    def sql_async(self, text: str, params: Sequence[Any] | None = None) -> Coroutine[Any, Any, Relation]:
         """The same, for servers: runs in a thread of the loop's executor, until the whole result is there. Cancelling the task
         cancels the statement.
 
@@ -160,9 +169,9 @@ class Lake:
         >>> asyncio.run(connect("lake/").sql_async("select 6 * 7")).fetchone()
         (42,)
         """
-        return await self._sql_async(text, params, sys._getframe(1))
+        return self._sql_async(text, params, sys._getframe(1))
 
-    def _sql_async(self, text: str, params: Sequence[Any] | None, frame: FrameType | None) -> Any:
+    def _sql_async(self, text: str, params: Sequence[Any] | None, frame: FrameType | None) -> Coroutine[Any, Any, Relation]:
         import asyncio
 
         found: dict[str, Any] = {}
@@ -328,14 +337,14 @@ def sql(text: str, params: Sequence[Any] | None = None) -> Relation:
     return default_lake()._sql(text, params, sys._getframe(1))
 
 
-async def sql_async(text: str, params: Sequence[Any] | None = None) -> Relation:
+def sql_async(text: str, params: Sequence[Any] | None = None) -> Coroutine[Any, Any, Relation]:
     """:meth:`Lake.sql_async` on the default lake.
 
     >>> import asyncio
     >>> asyncio.run(sql_async("select 1 as a")).fetchall()
     [(1,)]
     """
-    return await default_lake()._sql_async(text, params, sys._getframe(1))
+    return default_lake()._sql_async(text, params, sys._getframe(1))
 
 
 def load(files: Path | Iterable[Path], table: str, **options: Any) -> Relation:

@@ -370,7 +370,8 @@ class Relation:
         """This relation in a FROM clause; what it needs is added to found and params."""
         self._need_rows()
         clash = any(k in found and found[k] is not o for k, o in self._found.items())
-        if self._plain() and not clash and not (params and self._params and "$" in (self._text or "")):
+        numbered = bool(self._params) and "$" in (self._text or "")  # the numbers are this text's own
+        if self._plain() and not clash and not numbered:
             found.update(self._found)
             params.extend(self._params or [])
             assert self._text is not None
@@ -418,8 +419,8 @@ class Relation:
         """The first n rows, after some.
 
         >>> import frazil
-        >>> frazil.sql("select * from (values (4), (5), (6)) as t(n)").limit(2, offset=3).fetchall()
-        [(4,), (5,)]
+        >>> frazil.sql("select * from (values (4), (5), (6)) as t(n)").limit(2, offset=1).fetchall()
+        [(5,), (6,)]
         """
         return self._compose("select *", f"limit {int(n)} offset {int(offset)}")
 
@@ -460,7 +461,7 @@ class Relation:
 
     def join(self, other: Relation, on: str | Sequence[str], how: str = "inner") -> Relation:
         """Joins another relation. `on`: the names of columns that both have, or a condition in which this relation is ``l`` and
-        the other one ``r``; `how`: inner, left, right, full, semi, anti.
+        the other one ``r``; `how`: inner, left, right or full.
 
         >>> import frazil
         >>> a = frazil.sql("select * from (values (1, 'x'), (2, 'y')) as t(id, a)")
@@ -472,8 +473,8 @@ class Relation:
         """
         if not isinstance(other, Relation):
             raise TypeError(f"join: a relation is needed, not a {type(other).__name__}")
-        if how not in ("inner", "left", "right", "full", "semi", "anti"):
-            raise ValueError(f"join: how={how!r} is none of inner, left, right, full, semi, anti")
+        if how not in ("inner", "left", "right", "full"):
+            raise ValueError(f"join: how={how!r} is none of inner, left, right, full")
         words = [on] if isinstance(on, str) and (on in self._columns and on in other._columns) else None if isinstance(on, str) else list(on)
         link = f"on ({on}\n)" if words is None else "using (" + ", ".join(_quote(w) for w in words) + ")"
         found: dict[str, Any] = {}
@@ -500,7 +501,7 @@ class Relation:
 
         >>> import frazil
         >>> frazil.sql("select * from (values (4), (5), (6)) as t(n)").count()
-        9
+        3
         """
         row = self._compose("select count(*)", "").fetchone()
         assert row is not None

@@ -137,7 +137,11 @@ static int kind_of(PyObject *v, const char *column)
     if (PyDict_Check(v))
         return K_STRUCT;
     if (is_a(v, PY_DATETIME)) {
-        if (PyObject_RichCompareBool(v, v, Py_NE) == 1)
+        PyObject *odd = PyObject_RichCompare(v, v, Py_NE);
+        bool nat = odd && PyObject_IsTrue(odd) == 1;
+        Py_XDECREF(odd);
+        PyErr_Clear();
+        if (nat)
             return K_NULL; /* pandas' NaT */
         PyObject *zone = PyObject_GetAttrString(v, "tzinfo");
         bool zoned = zone && zone != Py_None;

@@ -7,7 +7,6 @@
  *   waits up to 50 ms without the interpreter's lock, looks at signals and progress, waits again
  *   done <──────────────────────────  signal
  */
-#define _GNU_SOURCE
 #include "py_int.h"
 
 #include <sys/syscall.h>

@@ -139,6 +139,8 @@ result_h *result_new(session_h *s, fz_result *r)
     atomic_init(&h->refs, 1);
     h->s = session_ref(s);
     h->r = r;
+    h->counted = fz_result_has_rows(r);
+    atomic_fetch_add(&s->open, h->counted);
     pthread_mutex_init(&h->life, NULL);
     pthread_mutex_lock(&open_lock);
     h->next = open_results;
@@ -155,9 +157,17 @@ result_h *result_ref(result_h *r)
     return r;
 }
 
+static void no_more_rows(result_h *r)
+{
+    if (r->counted)
+        atomic_fetch_sub(&r->s->open, 1);
+    r->counted = false;
+}
+
 static void close_locked(result_h *r)
 {
     r->closed = true;
+    no_more_rows(r);
     for (array_node *n = r->head, *after; n; n = after) {
         after = n->next;
         n->a.release(&n->a);
@@ -282,5 +292,7 @@ fz_status result_next(result_h *r, struct ArrowArray *out, fz_error *err)
         return FZ_OK;
     st = fz_result_next(r->r, out, err);
     r->ended = st || !out->release;
+    if (r->ended)
+        no_more_rows(r);
     return st;
 }

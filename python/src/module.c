@@ -64,6 +64,8 @@ static PyMethodDef methods[] = {
 
 static struct PyModuleDef definition = {PyModuleDef_HEAD_INIT, "_frazil", "The library frazil, plainly; frazil/ makes it pleasant.", -1, methods};
 
+PyMODINIT_FUNC PyInit__frazil(void); /* the interpreter's, declared nowhere */
+
 PyMODINIT_FUNC PyInit__frazil(void)
 {
     PyObject *m = PyModule_Create(&definition);

@@ -46,6 +46,7 @@ typedef struct session_h {
     fz_session *s;
     pthread_mutex_t lock;      /* one call on it, or on a result of it, at a time */
     _Atomic bool busy;         /* a call runs */
+    _Atomic int open;          /* results with rows to come */
     int64_t worked_ms;         /* in calls for the current statement */
     int64_t shown_ms;          /* when progress was drawn last; 0: never */
 } session_h;
@@ -58,6 +59,7 @@ typedef struct result_h {
     fz_result *r;              /* NULL: closed; set under s->lock and `life`, so that either suffices to use it */
     pthread_mutex_t life;      /* held briefly, never by who wants the interpreter's lock */
     bool closed;
+    bool counted;              /* in s->open */
     bool ended;                /* all arrays were handed out */
     bool quick;                /* the last array came at once: the next is asked for without a helper */
     array_node *head, *tail;   /* read ahead by result_read_all */
@@ -112,6 +114,8 @@ PyObject *raise_closed(const char *message);
 
 /* A capsule "arrow_array_stream" of the rest of a result. requested: a capsule "arrow_schema", None or NULL. */
 PyObject *stream_capsule(result_h *r, PyObject *requested);
+/* The session that a stream of ours works with; NULL: it is somebody else's. */
+const session_h *stream_session(const struct ArrowArrayStream *s);
 PyObject *schema_capsule(struct ArrowSchema *moved);
 /* The columns; may be called with the interpreter's lock. */
 fz_status result_schema(result_h *r, struct ArrowSchema *out, fz_error *err);
@@ -132,7 +136,7 @@ int read_rows(const struct ArrowSchema *schema, const struct ArrowArray *a, int6
 /* An object's rows as a stream: __arrow_c_stream__, __arrow_c_array__, dicts and lists. 0; -1 with an exception. */
 int source_stream(PyObject *o, struct ArrowArrayStream *out);
 /* fz_table_fn; ctx is a source_ctx: lookup(name) gives an object, or None. */
-typedef struct source_ctx { PyObject *lookup, *failure; } source_ctx;
+typedef struct source_ctx { session_h *s; PyObject *lookup, *failure; } source_ctx;
 fz_status source_find(void *ctx, const char *name, struct ArrowArrayStream *out, fz_error *err);
 
 /* ---- types ---- */

@@ -95,6 +95,16 @@ int source_stream(PyObject *o, struct ArrowArrayStream *out)
     return -1;
 }
 
+/* Rows that are still to come from the very session that runs the statement: they would wait for each other. */
+static bool own_rows(const source_ctx *x, const char *name, struct ArrowArrayStream *s)
+{
+    if (stream_session(s) != x->s)
+        return false;
+    s->release(s);
+    PyErr_Format(PyExc_NotImplementedError, "%s is a result of the same transaction that is still being computed: execute() it first", name);
+    return true;
+}
+
 fz_status source_find(void *ctx, const char *name, struct ArrowArrayStream *out, fz_error *err)
 {
     source_ctx *x = ctx;
@@ -105,7 +115,7 @@ fz_status source_find(void *ctx, const char *name, struct ArrowArrayStream *out,
     PyObject *o = PyObject_CallFunction(x->lookup, "s", name);
     if (o == Py_None) {
         st = FZ_NOT_FOUND;
-    } else if (!o || source_stream(o, out)) {
+    } else if (!o || source_stream(o, out) || own_rows(x, name, out)) {
         PyObject *type, *value, *trace;
         PyErr_Fetch(&type, &value, &trace);
         PyErr_NormalizeException(&type, &value, &trace);

@@ -246,6 +246,11 @@ static void stream_release(struct ArrowArrayStream *s)
     s->release = NULL;
 }
 
+const session_h *stream_session(const struct ArrowArrayStream *s)
+{
+    return s->release == stream_release ? ((stream *)s->private_data)->r->s : NULL;
+}
+
 static void capsule_free(PyObject *capsule)
 {
     struct ArrowArrayStream *s = PyCapsule_GetPointer(capsule, "arrow_array_stream");

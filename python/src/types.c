@@ -341,6 +341,7 @@ static PyObject *session_execute(PyObject *self, PyObject *args)
         return NULL;
     w.sql = w.at = sql;
     w.source.lookup = lookup;
+    w.source.s = w.s->h;
     PyObject *out = work_do(&w, execute_run);
     params_drop(&w);
     return out;
@@ -389,6 +390,12 @@ static PyObject *session_progress(PyObject *self, PyObject *unused)
 
 static PyObject *session_busy(PyObject *self, void *unused) { return PyBool_FromLong(atomic_load(&((session_obj *)self)->h->busy)); }
 
+static PyObject *session_idle(PyObject *self, void *unused)
+{
+    session_h *h = ((session_obj *)self)->h;
+    return PyBool_FromLong(!atomic_load(&h->busy) && !atomic_load(&h->open));
+}
+
 static PyMethodDef session_methods[] = {
     {"execute", session_execute, METH_VARARGS, "execute(sql, params=None, lookup=None): the result of the last statement, or None."},
     {"load", session_load, METH_VARARGS, "load(files, table, options)"},
@@ -397,7 +404,7 @@ static PyMethodDef session_methods[] = {
     {"notices", session_notices, METH_NOARGS, "What the statements had to say since the last call."},
     {0},
 };
-static PyGetSetDef session_getset[] = {{"busy", session_busy}, {0}};
+static PyGetSetDef session_getset[] = {{"busy", session_busy, NULL, "Whether a call runs."}, {"idle", session_idle, NULL, "Neither that, nor are there results with rows to come."}, {0}};
 static PyType_Slot session_slots[] = {{Py_tp_dealloc, session_dealloc}, {Py_tp_methods, session_methods}, {Py_tp_getset, session_getset}, {0}};
 static PyType_Spec session_spec = {"frazil._frazil.Session", sizeof(session_obj), 0, Py_TPFLAGS_DEFAULT, session_slots};
 

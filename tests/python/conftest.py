@@ -1,0 +1,27 @@
+"""Tests of the Python package. They run against the package staged in a build folder (python/stage), which PYTHONPATH names."""
+
+import os
+import sys
+
+import pytest
+
+
+@pytest.fixture
+def lake(tmp_path):
+    import frazil
+
+    with frazil.connect(tmp_path / "lake") as x:
+        yield x
+
+
+@pytest.fixture
+def run(tmp_path):
+    """Runs Python text in a new interpreter; its standard output."""
+    import subprocess
+
+    def go(text, *, code=0, timeout=60, env=None):
+        r = subprocess.run([sys.executable, "-c", text], cwd=tmp_path, capture_output=True, text=True, timeout=timeout, env={**os.environ, **(env or {})})
+        assert r.returncode == code, (r.returncode, r.stdout, r.stderr)
+        return r.stdout
+
+    return go
