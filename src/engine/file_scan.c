@@ -12,7 +12,7 @@
  */
 #include "engine/file_scan_int.h"
 
-#include <pthread.h>
+#define FETCH_AHEAD ((uint64_t)64 << 20) /* bytes of a remote file that are asked for before their row group's turn */
 
 /* A conjunct of the filter and the columns that it is the first to need. */
 typedef struct step {
@@ -39,22 +39,32 @@ typedef struct file_scan {
 
     pthread_mutex_t lock;        /* guards what follows */
     uint32_t file;               /* the next one to hand out of */
-    io_file *split_f;            /* open while `file` is being split … */
+    held_file *split_h;          /* open while `file` is being split … */
+    io_file *split_f;
     pq_file *split_p;
     avro_file *split_av;
     const pq_match *split_how;
     const avro_run *runs;
     uint32_t n_runs, run;
     arena split_mem;
-    uint32_t rg;
-    pq_row_range *ranges;        /* … of the row group, that are to be read; NULL: not yet known */
-    uint32_t n_ranges, range;
+    uint32_t rg, range;
     uint64_t row;
-    bool rg_all_match;
+    struct group_plan *groups;   /* … its row groups, known as far as `planned` */
+    uint32_t planned;
+    uint64_t bytes_ahead;        /* asked for in row groups behind `rg` */
     uint64_t morsels;            /* handed out so far: the next ordinal */
     uint64_t numbered;           /* those of others' shares too */
     int64_t rows_out;            /* handed out so far, for limit: at least so many */
+    scan_fetch fetch;            /* has a lock of its own */
 } file_scan;
+
+/* What is to be read of a row group. */
+typedef struct group_plan {
+    bool all_match, asked;
+    pq_row_range *ranges;
+    uint32_t n;
+    uint64_t bytes;              /* asked for in advance */
+} group_plan;
 
 typedef struct morsel {
     uint64_t ordinal;
@@ -75,6 +85,7 @@ typedef struct local {
     uint32_t seq;
     uint32_t file;               /* that what follows belongs to; UINT32_MAX: none */
     arena mem;
+    held_file *h;
     io_file *f;
     pq_file *p;
     const pq_match *how;
@@ -128,19 +139,21 @@ static void split_close(file_scan *s)
 {
     pq_close(s->split_p);
     avro_file_close(s->split_av);
-    io_close(s->split_f);
+    scan_fetch_put(&s->fetch, s->split_h);
     s->split_p = NULL;
     s->split_av = NULL;
+    s->split_h = NULL;
     s->split_f = NULL;
-    s->ranges = NULL;
+    s->groups = NULL;
     arena_reset(&s->split_mem);
 }
 
 static fz_status split_open(file_scan *s, fz_error *err)
 {
     const scan_file *sf = &s->o.files[s->file];
+    TRY(scan_fetch_get(&s->fetch, s->file, &s->split_h, &s->split_f, err));
+    scan_fetch_ahead(&s->fetch, s->file + 1);
     if (is_avro(sf)) {
-        TRY(io_open(s->o.io, sf->path, s->o.m, &s->split_f, err));
         TRY(avro_file_open(s->split_f, s->o.m, &s->split_av, err));
         TRY(avro_file_runs(s->split_av, s->split_f, &s->runs, &s->n_runs, err));
         int64_t rows = 0;
@@ -149,9 +162,13 @@ static fz_status split_open(file_scan *s, fz_error *err)
         s->run = 0;
         return check_rows(sf, rows, err);
     }
-    TRY(footer_cache_open(s->o.footers, s->o.io, sf->path, s->o.m, &s->split_f, &s->split_p, err));
+    TRY(footer_cache_get(s->o.footers, s->o.io, s->split_f, scan_file_size(sf) >= 0, s->o.m, &s->split_p, err));
     TRY(check_rows(sf, pq_meta(s->split_p)->num_rows, err));
-    s->rg = 0;
+    s->rg = s->range = s->planned = 0;
+    s->bytes_ahead = 0;
+    s->groups = ARENA_ARRAY(&s->split_mem, group_plan, pq_meta(s->split_p)->n_row_groups + 1);
+    if (!s->groups)
+        return error_nomem(err);
     return find_match(s, s->split_p, &s->split_mem, &s->split_how, err);
 }
 
@@ -181,24 +198,51 @@ static uint64_t morsel_end(const file_scan *s, uint64_t to)
     return whole || end + FILE_SCAN_MORSEL / 2 > to ? to : end;
 }
 
+/* The columns that are fetched: those that only deletes need where the file has any. */
+static uint32_t fetched_columns(const file_scan *s, const scan_file *sf)
+{
+    return has_deletes(sf) ? s->nall : s->ncols;
+}
+
+/* Looks at row groups up to s->rg, and for a remote file so far ahead that the network stays busy. Row groups of which only pages are read are fetched
+ * as they are read. */
+static fz_status plan_groups(file_scan *s, const scan_file *sf, fz_error *err)
+{
+    prune_file x = {&s->o, s->split_p, s->split_f, s->split_how};
+    bool remote = s->split_f->ops->will_read && s->o.shares < 2 && s->limit < 0;
+    uint32_t n = pq_meta(s->split_p)->n_row_groups;
+    while (s->planned < n && (s->planned <= s->rg || (remote && s->bytes_ahead < FETCH_AHEAD))) {
+        group_plan *g = &s->groups[s->planned];
+        g->all_match = sf->all_match;
+        TRY(group_ranges(s, &x, s->planned, &s->split_mem, &g->all_match, &g->ranges, &g->n, err));
+        uint64_t rows = (uint64_t)pq_meta(s->split_p)->row_groups[s->planned].num_rows;
+        if (s->split_f->ops->will_read && g->n == 1 && g->ranges[0].from == 0 && g->ranges[0].to == rows)
+            g->bytes = scan_fetch_group(&s->fetch, &x, s->planned, fetched_columns(s, sf), s->cols);
+        s->bytes_ahead += g->bytes;
+        s->planned++;
+    }
+    return FZ_OK;
+}
+
 /* The next morsel of a Parquet file's row group; *got false: it has none left. */
 static fz_status split_group(file_scan *s, const scan_file *sf, morsel *m, bool *got, fz_error *err)
 {
-    if (!s->ranges) {
-        prune_file x = {&s->o, s->split_p, s->split_f, s->split_how};
-        s->rg_all_match = sf->all_match;
-        TRY(group_ranges(s, &x, s->rg, &s->split_mem, &s->rg_all_match, &s->ranges, &s->n_ranges, err));
+    group_plan *g = &s->groups[s->rg];
+    if (!g->asked) {
+        TRY(plan_groups(s, sf, err));
+        g->asked = true;
+        s->bytes_ahead -= g->bytes;
         s->range = 0;
-        s->row = s->n_ranges ? s->ranges[0].from : 0;
+        s->row = g->n ? g->ranges[0].from : 0;
     }
-    if (s->range == s->n_ranges)
+    if (s->range == g->n)
         return FZ_OK;
-    uint64_t to = s->ranges[s->range].to, end = morsel_end(s, to);
+    uint64_t to = g->ranges[s->range].to, end = morsel_end(s, to);
     *m = (morsel){.ordinal = s->morsels++, .file = s->file, .rg = s->rg, .row = s->row, .end = end,
-                  .all_match = s->rg_all_match, .p = pq_ref(s->split_p)};
+                  .all_match = g->all_match, .p = pq_ref(s->split_p)};
     s->row = end;
-    if (end == to && ++s->range < s->n_ranges)
-        s->row = s->ranges[s->range].from;
+    if (end == to && ++s->range < g->n)
+        s->row = g->ranges[s->range].from;
     *got = true;
     return FZ_OK;
 }
@@ -215,11 +259,8 @@ static fz_status split_next(file_scan *s, const scan_file *sf, morsel *m, bool *
         *got = true;
         return FZ_OK;
     }
-    for (; s->rg < pq_meta(s->split_p)->n_row_groups && !*got; s->rg += !*got) {
+    for (; s->rg < pq_meta(s->split_p)->n_row_groups && !*got; s->rg += !*got)
         TRY(split_group(s, sf, m, got, err));
-        if (!*got)
-            s->ranges = NULL;
-    }
     return FZ_OK;
 }
 
@@ -247,6 +288,7 @@ static fz_status take(file_scan *s, morsel *m, bool *got, fz_error *err)
             *m = (morsel){.ordinal = s->morsels++, .file = s->file++, .whole = true, .all_match = sf->all_match};
             m->end = (uint64_t)sf->rows;
             *got = true;
+            scan_fetch_ahead(&s->fetch, s->file);
         } else {
             st = open ? FZ_OK : split_open(s, err);
             if (st == FZ_OK)
@@ -297,7 +339,8 @@ static void close_file(local *l)
     avro_rows_close(l->rows);
     avro_plan_free(l->plan);
     avro_file_close(l->av);
-    io_close(l->f);
+    scan_fetch_put(&l->s->fetch, l->h);
+    l->h = NULL;
     l->p = NULL;
     l->rows = NULL;
     l->plan = NULL;
@@ -374,7 +417,7 @@ static fz_status open_avro(local *l, fz_error *err)
 {
     file_scan *s = l->s;
     const avro_match *how;
-    TRY(io_open(s->o.io, s->o.files[l->m.file].path, s->o.m, &l->f, err));
+    TRY(scan_fetch_get(&s->fetch, l->m.file, &l->h, &l->f, err));
     l->av = avro_file_ref(l->m.av);
     TRY(ib_match_avro(s->o.mapping, l->av, &l->mem, &how, err));
     TRY(avro_plan_new(l->av, l->deletes && file_deletes_compares(l->deletes) ? s->nall : s->ncols, s->wanted, how, s->o.m, &l->plan, err));
@@ -385,14 +428,18 @@ static fz_status open_parquet(local *l, fz_error *err)
 {
     file_scan *s = l->s;
     const scan_file *sf = &s->o.files[l->m.file];
+    TRY(scan_fetch_get(&s->fetch, l->m.file, &l->h, &l->f, err));
     if (l->m.p) {
-        TRY(io_open(s->o.io, sf->path, s->o.m, &l->f, err));
         l->p = pq_ref(l->m.p);
-    } else {
-        TRY(footer_cache_open(s->o.footers, s->o.io, sf->path, s->o.m, &l->f, &l->p, err));
-        TRY(check_rows(sf, pq_meta(l->p)->num_rows, err));
+        return find_match(s, l->p, &l->mem, &l->how, err);
     }
-    return find_match(s, l->p, &l->mem, &l->how, err);
+    TRY(footer_cache_get(s->o.footers, s->o.io, l->f, scan_file_size(sf) >= 0, s->o.m, &l->p, err));
+    TRY(check_rows(sf, pq_meta(l->p)->num_rows, err));
+    TRY(find_match(s, l->p, &l->mem, &l->how, err));
+    prune_file x = {&s->o, l->p, l->f, l->how};
+    for (uint32_t rg = 0; l->f->ops->will_read && rg < pq_meta(l->p)->n_row_groups; rg++)
+        scan_fetch_group(&s->fetch, &x, rg, fetched_columns(s, sf), s->cols);
+    return FZ_OK;
 }
 
 static fz_status open_file(local *l, fz_error *err)
@@ -708,6 +755,7 @@ static void scan_close(scan *base)
 {
     file_scan *s = (file_scan *)base;
     split_close(s);
+    scan_fetch_free(&s->fetch);
     arena_free(&s->split_mem);
     pthread_mutex_destroy(&s->lock);
     if (s->o.owned_free)
@@ -809,6 +857,7 @@ fz_status file_scan_open(const file_scan_options *o, const scan_request *r, scan
     s->limit = r->filter ? -1 : r->limit;
     arena_init(&s->a, o->m);
     pthread_mutex_init(&s->lock, NULL);
+    scan_fetch_init(&s->fetch, &s->o);
     fz_status st = FZ_OK;
     arena_init(&s->split_mem, o->m);
     TRY_GOTO(choose_columns(s, r, err));

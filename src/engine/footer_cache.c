@@ -104,19 +104,27 @@ static void remember(footer_cache *c, uint64_t hash, const char *path, const io_
     c->next = (c->next + 1) % c->cap;
 }
 
-fz_status footer_cache_open(footer_cache *c, file_io *io, const char *path, mem *m, io_file **f, pq_file **p, fz_error *err)
+/* What tells one state of a file from another; false: nothing does, so that its footer isn't kept. */
+static bool file_state(file_io *io, const io_file *f, bool sized, io_stat_info *info)
 {
-    *f = NULL;
+    *info = (io_stat_info){.size = f->size};
+    if (!f->ops->will_read) /* of this machine: asking is cheap */
+        return io_stat(io, f->path, info, NULL) == FZ_OK && info->size == f->size;
+    info->mtime_us = sized ? 0 : (int64_t)f->version;
+    return sized || f->version;
+}
+
+fz_status footer_cache_get(footer_cache *c, file_io *io, io_file *f, bool sized, mem *m, pq_file **p, fz_error *err)
+{
+    io_stat_info info;
     *p = NULL;
-    TRY(io_open(io, path, m, f, err));
-    fz_status st = FZ_OK;
-    io_stat_info info = {0};
-    uint64_t hash = hash_bytes(path, strlen(path));
+    if (c && !file_state(io, f, sized, &info))
+        c = NULL;
+    uint64_t hash = hash_bytes(f->path, strlen(f->path));
     if (c) {
-        TRY_GOTO(io_stat(io, path, &info, err));
         pthread_mutex_lock(&c->lock);
-        entry *e = find(c, hash, path);
-        if (e && e->size == info.size && e->mtime_us == info.mtime_us && info.size == (*f)->size)
+        entry *e = find(c, hash, f->path);
+        if (e && e->size == info.size && e->mtime_us == info.mtime_us)
             *p = pq_ref(e->file);
         else if (e)
             e->hash = ~e->hash; /* stale: no longer found; leaves with its turn in the ring */
@@ -125,14 +133,32 @@ fz_status footer_cache_open(footer_cache *c, file_io *io, const char *path, mem 
             return FZ_OK;
     }
     /* A footer that is kept is charged to the cache's account, not to the statement's. */
-    TRY_GOTO(pq_open(*f, c ? c->m : m, p, err));
+    TRY(pq_open(f, c ? c->m : m, p, err));
     if (c) {
         pthread_mutex_lock(&c->lock);
-        if (!find(c, hash, path))
-            remember(c, hash, path, &info, *p);
+        if (!find(c, hash, f->path))
+            remember(c, hash, f->path, &info, *p);
         pthread_mutex_unlock(&c->lock);
     }
-out:
+    return FZ_OK;
+}
+
+bool footer_cache_has(footer_cache *c, const io_file *f, bool sized)
+{
+    if (!c || !f->ops->will_read)
+        return false;
+    pthread_mutex_lock(&c->lock);
+    const entry *e = find(c, hash_bytes(f->path, strlen(f->path)), f->path);
+    bool has = e && e->size == f->size && e->mtime_us == (sized ? 0 : (int64_t)f->version);
+    pthread_mutex_unlock(&c->lock);
+    return has;
+}
+
+fz_status footer_cache_open(footer_cache *c, file_io *io, const char *path, int64_t size, mem *m, io_file **f, pq_file **p, fz_error *err)
+{
+    *p = NULL;
+    TRY(io_open_sized(io, path, size, m, f, err));
+    fz_status st = footer_cache_get(c, io, *f, size >= 0, m, p, err);
     if (st) {
         io_close(*f);
         *f = NULL;

@@ -270,7 +270,7 @@ fz_status parquet_table_new(str pattern, file_io *io, footer_cache *footers, mem
     for (uint32_t i = 0; i < t->n; i++) {
         io_file *f;
         pq_file *p;
-        TRY_GOTO(footer_cache_open(footers, io, paths[i], m, &f, &p, err));
+        TRY_GOTO(footer_cache_open(footers, io, paths[i], -1, m, &f, &p, err));
         io_close(f);
         t->files[i] = (scan_file){.path = paths[i], .rows = pq_meta(p)->num_rows};
         t->rows += pq_meta(p)->num_rows;

@@ -4,6 +4,7 @@
  * open asks by HEAD, and where a server doesn't answer that, by a GET of the first byte. Ranges go through ranges.c; a server that knows none
  * sends everything each time (http_attempt.c drops what comes before): the cache's whole files are the better way there.
  */
+#include "base/hash.h"
 #include "io/http_body.h"
 #include "io/ranges.h"
 #include "io/s3.h"
@@ -131,7 +132,9 @@ static fz_status url_open(http_fs *fs, const char *url, uint64_t size, const cha
     s->size = size;
     snprintf(s->etag, sizeof s->etag, "%s", etag);
     pthread_mutex_init(&s->lock, NULL);
-    return range_file_new(url, size, 0, &url_source_ops, s, m, out, err);
+    TRY(range_file_new(url, size, 0, &url_source_ops, s, m, out, err));
+    (*out)->version = etag[0] ? hash_bytes(etag, strlen(etag)) | 1 : 0;
+    return FZ_OK;
 }
 
 /* ---- the file system ---- */

@@ -5,6 +5,7 @@
 #include "io/io.h"
 
 #include "io/local.h"
+#include "io/settle.h"
 
 #include <pthread.h>
 #include <strings.h>
@@ -43,6 +44,7 @@ struct file_io {
     _Atomic int refs;
     mem *m;
     file_io *parent;
+    io_fs *deferring; /* instead of local_fs; NULL: the parent's */
     uint32_t n;
     struct file_io_route {
         char *prefix;
@@ -60,6 +62,24 @@ file_io *file_io_new(mem *m, file_io *parent)
     io->m = m;
     io->parent = file_io_ref(parent);
     return io;
+}
+
+file_io *file_io_deferring(mem *m, file_io *parent)
+{
+    file_io *io = file_io_new(m, parent);
+    if (io && !(io->deferring = settle_fs_new(m))) {
+        file_io_unref(io);
+        return NULL;
+    }
+    return io;
+}
+
+fz_status io_settle(const file_io *io, fz_error *err)
+{
+    for (; io; io = io->parent)
+        if (io->deferring)
+            TRY(settle_fs_sync(io->deferring, err));
+    return FZ_OK;
 }
 
 file_io *file_io_ref(file_io *io)
@@ -84,6 +104,8 @@ void file_io_unref(file_io *io)
             mem_free(io->m, io->routes[i].prefix, io->routes[i].len + 1);
         }
         mem_free(io->m, io->routes, io->n * sizeof *io->routes);
+        if (io->deferring)
+            fs_close(io->deferring);
         mem_free(io->m, io, sizeof *io);
         io = parent;
     }
@@ -117,7 +139,10 @@ fz_status file_io_find(const file_io *io, const char *location, const io_fs **ou
 {
     if (!location || !location[0])
         return error_set(err, FZ_INVALID, "an empty file name");
+    const io_fs *local = NULL;
     for (; io; io = io->parent) {
+        if (!local)
+            local = io->deferring;
         const struct file_io_route *best = NULL;
         for (uint32_t i = 0; i < io->n; i++)
             if ((!best || io->routes[i].len > best->len) && has_prefix(location, &io->routes[i]))
@@ -128,7 +153,7 @@ fz_status file_io_find(const file_io *io, const char *location, const io_fs **ou
         }
     }
     if (io_local_path(location)) {
-        *out = &local_fs;
+        *out = local ? local : &local_fs;
         return FZ_OK;
     }
     str scheme = scheme_of(location);
@@ -158,6 +183,12 @@ fz_status io_open_sized(const file_io *io, const char *location, int64_t size, m
     if (size >= 0 && fs->open_sized)
         return fs->open_sized(fs, location, (uint64_t)size, m, out, err);
     return fs->open(fs, location, m, out, err);
+}
+
+bool io_is_remote(const file_io *io, const char *location)
+{
+    const io_fs *fs;
+    return file_io_find(io, location, &fs, NULL) == FZ_OK && fs != &local_fs;
 }
 
 void io_close(io_file *f)

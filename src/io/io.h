@@ -74,6 +74,12 @@ file_io *file_io_new(mem *m, file_io *parent); /* NULL: no memory */
 fz_status file_io_add(file_io *io, const char *prefix, io_fs *fs, fz_error *err);
 file_io *file_io_ref(file_io *io);  /* NULL allowed */
 void file_io_unref(file_io *io);    /* NULL allowed */
+/* Over `parent` (may be NULL): files of this machine that are written through it are complete, but not durable, when their writer
+ * finishes; io_settle makes all of them durable together, which takes a fraction of the time of one after another. What refers to
+ * them moves after that. Files elsewhere are durable as ever. Few of them are kept open. */
+file_io *file_io_deferring(mem *m, file_io *parent); /* NULL: no memory */
+/* After FZ_OK everything that was written through io (NULL allowed) is durable. Once it has failed it always fails. */
+fz_status io_settle(const file_io *io, fz_error *err);
 /* The file system of a location; FZ_UNSUPPORTED. Lives as long as io. */
 fz_status file_io_find(const file_io *io, const char *location, const io_fs **out, fz_error *err);
 
@@ -85,6 +91,7 @@ struct io_file {
     } *ops;
     char *path;     /* as it was given, for messages */
     uint64_t size;
+    uint64_t version; /* of a remote file's bytes, from its ETag; 0: not known, or local */
     mem *m;
 };
 
@@ -104,6 +111,8 @@ fz_status io_open(const file_io *io, const char *location, mem *m, io_file **out
 fz_status io_open_sized(const file_io *io, const char *location, int64_t size, mem *m, io_file **out, fz_error *err);
 void io_close(io_file *f); /* NULL allowed */
 void io_submit(io_file *f, io_req *reqs, size_t n);
+/* Whether a location is reached over the network; false too where nothing takes it. */
+bool io_is_remote(const file_io *io, const char *location);
 /* Says that these ranges will be read, once each and about in this order: a remote file starts to fetch them, coalesced and
  * in parallel, and reads that lie in them wait for it instead of asking again. A hint: it may be cut or ignored for
  * want of memory. */
@@ -117,7 +126,7 @@ fz_status io_read_all(const file_io *io, const char *location, mem *m, size_t ma
 /* Creates missing parent directories. FZ_EXISTS if the file is there. */
 fz_status io_create(const file_io *io, const char *location, mem *m, io_writer **out, fz_error *err);
 fz_status io_write(io_writer *w, const void *p, size_t n, fz_error *err);
-/* Durable after FZ_OK. Frees w on success and on failure (after a failure the file is removed). */
+/* Durable after FZ_OK (but see file_io_deferring). Frees w on success and on failure (after a failure the file is removed). */
 fz_status io_writer_finish(io_writer *w, fz_error *err);
 void io_writer_abort(io_writer *w); /* removes the file, frees w; NULL allowed */
 /* Writes a whole small file durably; exclusive like io_create. */

@@ -6,6 +6,7 @@
  */
 #include "io/s3_int.h"
 
+#include "base/hash.h"
 #include "io/http_body.h"
 #include "io/ranges.h"
 
@@ -144,7 +145,9 @@ fz_status s3_file_new(s3_fs *fs, const char *location, uint64_t size, const char
     snprintf(s->etag, sizeof s->etag, "%s", etag);
     if (s->etag[0] == 'W') /* If-Match compares strongly: a weak one never matches */
         s->etag[0] = 0;
-    return range_file_new(location, size, fs->o.read_ahead, &s3_source_ops, s, m, out, err);
+    TRY(range_file_new(location, size, fs->o.read_ahead, &s3_source_ops, s, m, out, err));
+    (*out)->version = etag[0] ? hash_bytes(etag, strlen(etag)) | 1 : 0;
+    return FZ_OK;
 }
 
 /* ---- whole objects ---- */

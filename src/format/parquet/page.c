@@ -18,17 +18,33 @@
 #define HEADER_MAX (16u << 20)   /* headers may carry long minima and maxima */
 #define SHORT_CHUNK_SLACK 100    /* what writers with that defect leave out at most */
 
+static io_range chunk_range(const pq_file *p, const pq_column_chunk *c)
+{
+    uint64_t start = (uint64_t)c->data_page_offset;
+    if (c->dictionary_page_offset >= 0 && c->dictionary_page_offset < c->data_page_offset)
+        start = (uint64_t)c->dictionary_page_offset;
+    uint64_t len = (uint64_t)c->total_compressed_size;
+    if (p->short_chunks) {
+        uint64_t rest = p->size - start - len;
+        len += rest < SHORT_CHUNK_SLACK ? rest : SHORT_CHUNK_SLACK;
+    }
+    return (io_range){start, len};
+}
+
+void pq_column_ranges(const pq_file *p, uint32_t row_group, uint32_t column, uint32_t max, io_range *out, uint32_t *n)
+{
+    const pq_node *c = p->columns[column];
+    *n = 0;
+    for (uint32_t i = 0; i < c->n_leaves && *n < max; i++)
+        out[(*n)++] = chunk_range(p, &p->meta.row_groups[row_group].columns[c->first_leaf + i]);
+}
+
 fz_status pages_init(pq_pages *s, pq_file *p, io_file *f, const pq_column_chunk *c, mem *m, fz_error *err)
 {
     *s = (pq_pages){.p = p, .f = f, .m = m, .codec = c->codec};
-    s->start = (uint64_t)c->data_page_offset;
-    if (c->dictionary_page_offset >= 0 && c->dictionary_page_offset < c->data_page_offset)
-        s->start = (uint64_t)c->dictionary_page_offset;
-    s->end = s->start + (uint64_t)c->total_compressed_size;
-    if (p->short_chunks) {
-        uint64_t rest = p->size - s->end;
-        s->end += rest < SHORT_CHUNK_SLACK ? rest : SHORT_CHUNK_SLACK;
-    }
+    io_range r = chunk_range(p, c);
+    s->start = r.offset;
+    s->end = r.offset + r.len;
     s->at = s->start;
     if (s->codec == PQ_UNCOMPRESSED)
         return FZ_OK;

@@ -90,6 +90,8 @@ void pq_cursor_close(pq_cursor *c); /* NULL allowed */
 /* Closes `from` (NULL allowed), whose memory for pages and values c goes on with: for the same column of the next row group, which
  * needs about as much. Fresh memory would cost as much as filling it. */
 void pq_cursor_inherit(pq_cursor *c, pq_cursor *from);
+/* Where a column's bytes lie in the file, a range per leaf; *n of at most max are filled, in the order of the leaves. */
+void pq_column_ranges(const pq_file *p, uint32_t row_group, uint32_t column, uint32_t max, io_range *out, uint32_t *n);
 /* How many rows a read of that column should ask for at most (1 to BATCH_ROWS): fewer where lists are long, so that a
  * vector stays of a size that is good to work on. A read of more than 2^27 list elements is FZ_LIMIT. */
 uint32_t pq_read_rows(const pq_file *p, uint32_t row_group, uint32_t column);
