@@ -6,6 +6,7 @@
 #include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <sys/file.h>
 #include <sys/stat.h>
@@ -151,12 +152,11 @@ static bool all_written(int fd, const void *p, size_t n)
 }
 
 /* A file that appears complete or not at all: data, then the checksum where it is wanted. */
-static bool file_put(const char *dir, const char *name, const void *p, size_t n, bool sum)
+static bool file_put(file_cache *c, const char *dir, const char *name, const void *p, size_t n, bool sum)
 {
-    static _Atomic unsigned counter;
     char path[CACHE_PATH + 64], tmp[CACHE_PATH + 64];
     snprintf(path, sizeof path, "%s/%s", dir, name);
-    snprintf(tmp, sizeof tmp, "%s/.%ld-%u", dir, (long)getpid(), atomic_fetch_add(&counter, 1));
+    snprintf(tmp, sizeof tmp, "%s/.%ld-%u", dir, (long)getpid(), atomic_fetch_add(&c->names, 1));
     int fd = open(tmp, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0600);
     if (fd < 0)
         return false;
@@ -169,12 +169,12 @@ static bool file_put(const char *dir, const char *name, const void *p, size_t n,
     return ok;
 }
 
-bool cache_entry_make(const char *dir, const char *scope, const char *location, const char *version, int64_t size)
+bool cache_entry_make(file_cache *c, const char *dir, const char *scope, const char *location, const char *version, int64_t size)
 {
     char info[INFO_MAX];
     int n = snprintf(info, sizeof info, "%lld\n%s\n%s\n%s\n", (long long)size, version, location, scope ? scope : "");
     return n > 0 && (size_t)n < sizeof info && !strchr(location, '\n') && !strchr(version, '\n') && dirs_make(dir) &&
-           file_put(dir, "info", info, (size_t)n, false);
+           file_put(c, dir, "info", info, (size_t)n, false);
 }
 
 static void piece_name(uint64_t at, uint64_t len, char out[48])
@@ -186,9 +186,9 @@ bool cache_piece_put(file_cache *c, const char *dir, uint64_t at, const void *p,
 {
     char name[48];
     piece_name(at, len, name);
-    if (!file_put(dir, name, p, len, true))
+    if (!file_put(c, dir, name, p, len, true))
         return false;
-    uint64_t step = c->max_bytes / 16, was = atomic_fetch_add(&c->written, len);
+    uint64_t step = c->max_bytes / 16 + 1, was = atomic_fetch_add(&c->written, len);
     if (was == 0 || was / step != (was + len) / step)
         cache_trim(c);
     return true;
