@@ -76,13 +76,23 @@ typedef struct fz_allocator {
  *
  * options: "threads" (workers, the calling thread included; default: the CPUs this process may use),
  * "memory-limit" (bytes, or with k, M, G; default: half of the machine's or the control group's),
- * "temp-dir" (for spilling; default $TMPDIR, else /var/tmp). allocator NULL: the C library's.
+ * "temp-dir" (for spilling; default $TMPDIR, else /var/tmp), "cache-dir" (for remote files; default $XDG_CACHE_HOME/frazil, else
+ * ~/.cache/frazil; "none": nothing is kept), "cache-size" (default 4 GB). allocator NULL: the C library's.
  * Returns FZ_INVALID for an option that is unknown or malformed, FZ_NOMEM. Since 0.1.
  */
 FZ_API fz_status fz_runtime_create(const fz_option *options, size_t n_options, const fz_allocator *allocator,
                                    fz_runtime **out, fz_error *err);
 /* Gives the caller's reference back; the runtime goes with its last lake. NULL is allowed. */
 FZ_API void fz_runtime_release(fz_runtime *rt);
+
+/* Remote files that are kept on this machine: calls fn with each one's location, the bytes that are kept, its size, and when it was last
+ * opened (Unix time in microseconds); fn returning non-zero stops (FZ_CANCELLED). rt may be NULL. Since 0.1. */
+typedef int (*fz_cache_fn)(void *ctx, const char *location, int64_t bytes, int64_t size, int64_t used_us);
+FZ_API fz_status fz_cache_list(fz_runtime *rt, fz_cache_fn fn, void *ctx, fz_error *err);
+/* Removes them all; *bytes (may be NULL) receives how much that was. Since 0.1. */
+FZ_API fz_status fz_cache_clear(fz_runtime *rt, int64_t *bytes, fz_error *err);
+/* The folder they are in, or NULL. Lives as long as rt. */
+FZ_API const char *fz_cache_dir(const fz_runtime *rt);
 
 /* ---- lakes and sessions ---- */
 

@@ -20,7 +20,7 @@ typedef struct cli {
     const char *lake, *file, *format;
     bool help, version, timing, quiet, yes, purge, no_progress;
     int64_t max_rows;           /* -1: by default */
-    fz_option runtime[8], lake_options[MAX_OPTIONS], load[MAX_OPTIONS];
+    fz_option runtime[16], lake_options[MAX_OPTIONS], load[MAX_OPTIONS];
     size_t n_runtime, n_lake, n_load;
 } cli;
 
@@ -32,6 +32,9 @@ void cli_suggest(const char *word);
 
 /* Adds an option of the lake; both texts are kept as they are. */
 bool lake_option(cli *c, const char *key, const char *value);
+
+/* frazil cache [ls | clear] (cache.c): needs no lake at all. The failure of EXIT_FAILED is in err. */
+int cmd_cache(cli *c, fz_runtime *rt, fz_error *err);
 
 /* frazil config [check] [NAME] (config.c): needs no lake that works. */
 int cmd_config(cli *c);

@@ -350,6 +350,13 @@ int main(int argc, char **argv)
     }
     fz_error e = {0};
     fz_runtime *rt = NULL;
+    if (strcmp(c.command, "cache") == 0) {
+        code = fz_runtime_create(c.runtime, c.n_runtime, NULL, &rt, &e) ? EXIT_FAILED : cmd_cache(&c, rt, &e);
+        if (code == EXIT_FAILED)
+            fail(&e, NULL);
+        fz_runtime_release(rt);
+        goto out;
+    }
     fz_lake *lake = NULL;
     fz_session *s = NULL;
     if (fz_runtime_create(c.runtime, c.n_runtime, NULL, &rt, &e) || fz_lake_open(rt, c.lake, c.lake_options, c.n_lake, &lake, &e) ||

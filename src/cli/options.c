@@ -19,12 +19,14 @@ static const option options[] = {
     {"threads", "N", "", "how many threads work (default: all processors)"},
     {"memory-limit", "SIZE", "", "bytes, or with k, M, G (default: half of the memory)"},
     {"temp-dir", "DIR", "", "for temporary files (default: $TMPDIR, else /var/tmp)"},
+    {"cache", "DIR", "", "for remote files (default: $XDG_CACHE_HOME/frazil, else ~/.cache/frazil); none: keep nothing"},
+    {"cache-size", "SIZE", "", "how much is kept there (default: 4 GB)"},
     {"quiet", NULL, "", "no notices, no summary, no progress bar"},
     {"no-progress", NULL, "", "no progress bar"},
     {"help", NULL, "", "this text"},
     {"version", NULL, "", "the version"},
 
-    {"format", "FORMAT", "sql ls inspect load config", "table (default), csv or json"},
+    {"format", "FORMAT", "sql ls inspect load config cache", "table (default), csv or json"},
     {"max-rows", "N", "sql ls inspect", "rows a table shows, 0: all (default: 100 on a terminal)"},
     {"timing", NULL, "sql load", "print the time each statement took, on standard error"},
     {"file", "FILE", "sql", "read statements from a file, - is standard input (short: -f)"},
@@ -70,6 +72,10 @@ static const struct { const char *name, *args, *help, *more; } commands[] = {
     {"ls", "[NAMESPACE]", "list tables", ""},
     {"inspect", "TABLE", "show what a table is made of: schema, partitions, snapshots, files", ""},
     {"drop", "TABLE", "drop a table, after asking; its files stay unless --purge is given", ""},
+    {"cache", "ls | clear", "list or remove the remote files that are kept on this machine",
+     "What is read of s3:// and https:// is kept, so that it is read once: sources by their ETag, files of tables by their names.\n\n"
+     "  frazil cache ls\n"
+     "  frazil cache clear\n"},
     {"config", "[check] [NAME]", "show which catalogs are configured and where each value came from, or try one out",
      "Catalogs are configured as PyIceberg's: in .pyiceberg.yaml ($PYICEBERG_HOME, home or current directory), by environment variables\n"
      "PYICEBERG_CATALOG__<NAME>__<KEY>, and by --set. Secrets are shown masked.\n\n"
@@ -239,6 +245,12 @@ static bool set_option(cli *c, char *kv)
     return lake_option(c, "set", copy);
 }
 
+static void runtime_option(cli *c, const char *key, const char *value)
+{
+    if (c->n_runtime < sizeof c->runtime / sizeof *c->runtime)
+        c->runtime[c->n_runtime++] = (fz_option){key, value};
+}
+
 static bool apply(cli *c, const option *o, char *value)
 {
     const char *n = o->name;
@@ -250,9 +262,10 @@ static bool apply(cli *c, const option *o, char *value)
         return lake_option(c, "catalog", value);
     else if (strcmp(n, "read-only") == 0)
         return lake_option(c, "read-only", "true");
-    else if (strcmp(n, "threads") == 0 || strcmp(n, "memory-limit") == 0 || strcmp(n, "temp-dir") == 0) {
-        if (c->n_runtime < 8)
-            c->runtime[c->n_runtime++] = (fz_option){n, value};
+    else if (strcmp(n, "cache") == 0)
+        runtime_option(c, "cache-dir", value);
+    else if (strcmp(n, "threads") == 0 || strcmp(n, "memory-limit") == 0 || strcmp(n, "temp-dir") == 0 || strcmp(n, "cache-size") == 0) {
+        runtime_option(c, n, value);
     } else if (strcmp(n, "quiet") == 0)
         c->quiet = c->no_progress = true;
     else if (strcmp(n, "no-progress") == 0)

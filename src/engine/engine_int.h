@@ -36,6 +36,7 @@ struct fz_runtime {
     footer_cache *footers;
     ib_manifest_cache *manifests;
     http_client *http;       /* starts nothing before its first request */
+    file_cache *cache;       /* of remote files; makes no folder before something is kept. NULL: none is wanted */
     char *temp_dir;          /* option, or NULL: $TMPDIR, else /var/tmp */
 };
 

@@ -47,8 +47,9 @@ static fz_status parse_size(const char *key, const char *text, int64_t *out, fz_
 }
 
 /* Takes the reference to rt, also on failure. */
-static fz_status runtime_wrap(runtime *rt, fz_runtime **out, fz_error *err)
+static fz_status runtime_wrap(runtime *rt, const char *cache_dir, int64_t cache_bytes, fz_runtime **out, fz_error *err)
 {
+    bool cached = !cache_dir || strcmp(cache_dir, "none") != 0;
     fz_runtime *r = mem_zalloc(&rt->root, sizeof *r);
     if (r) {
         atomic_init(&r->refs, 1);
@@ -56,13 +57,15 @@ static fz_status runtime_wrap(runtime *rt, fz_runtime **out, fz_error *err)
         r->footers = footer_cache_new(&rt->root, FOOTERS);
         r->manifests = ib_manifest_cache_new(&rt->root, MANIFEST_BYTES);
         r->http = http_client_new(NULL, &rt->root);
-        if (r->footers && r->manifests && r->http) {
+        r->cache = cached ? file_cache_new(cache_dir, (uint64_t)cache_bytes, &rt->root) : NULL;
+        if (r->footers && r->manifests && r->http && (r->cache || !cached)) {
             *out = r;
             return FZ_OK;
         }
         footer_cache_free(r->footers);
         ib_manifest_cache_free(r->manifests);
         http_client_unref(r->http);
+        file_cache_unref(r->cache);
         mem_free(&rt->root, r, sizeof *r);
     }
     runtime_unref(rt);
@@ -74,7 +77,8 @@ fz_status fz_runtime_create(const fz_option *options, size_t n_options, const fz
 {
     runtime_options o = {0};
     mem_hooks hooks;
-    const char *temp_dir = NULL;
+    const char *temp_dir = NULL, *cache_dir = NULL;
+    int64_t cache_bytes = 0;
     for (size_t i = 0; i < n_options; i++) {
         const fz_option *x = &options[i];
         if (!x->value)
@@ -82,6 +86,10 @@ fz_status fz_runtime_create(const fz_option *options, size_t n_options, const fz
         int64_t v;
         if (strcmp(x->key, "temp-dir") == 0) {
             temp_dir = x->value;
+        } else if (strcmp(x->key, "cache-dir") == 0) {
+            cache_dir = x->value;
+        } else if (strcmp(x->key, "cache-size") == 0) {
+            TRY(parse_size(x->key, x->value, &cache_bytes, err));
         } else if (strcmp(x->key, "threads") == 0) {
             if (!str_to_i64(str_of(x->value), &v) || v < 1 || v > 1024)
                 return error_set(err, FZ_INVALID, "option \"threads\": \"%s\" isn't a number from 1 to 1024", x->value);
@@ -99,7 +107,7 @@ fz_status fz_runtime_create(const fz_option *options, size_t n_options, const fz
     runtime *rt;
     fz_runtime *r;
     TRY(runtime_create(&o, &rt, err));
-    TRY(runtime_wrap(rt, &r, err));
+    TRY(runtime_wrap(rt, cache_dir, cache_bytes, &r, err));
     if (temp_dir && !(r->temp_dir = copy_text(&rt->root, temp_dir))) {
         fz_runtime_release(r);
         return error_nomem(err);
@@ -107,6 +115,43 @@ fz_status fz_runtime_create(const fz_option *options, size_t n_options, const fz
     *out = r;
     return FZ_OK;
 }
+
+/* ---- the cache of remote files ---- */
+
+typedef struct cache_listing { fz_cache_fn fn; void *ctx; } cache_listing;
+
+static fz_status cache_listed(void *ctx, const cache_entry_info *e, fz_error *err)
+{
+    cache_listing *l = ctx;
+    return l->fn(l->ctx, e->location, (int64_t)e->bytes, (int64_t)e->size, e->used_us) ? error_set(err, FZ_CANCELLED, "stopped by the caller") : FZ_OK;
+}
+
+fz_status fz_cache_list(fz_runtime *rt, fz_cache_fn fn, void *ctx, fz_error *err)
+{
+    fz_runtime *r = rt;
+    if (!rt)
+        TRY(runtime_shared(&r, err));
+    fz_status st = r->cache ? file_cache_list(r->cache, cache_listed, &(cache_listing){fn, ctx}, err) : FZ_OK;
+    if (!rt)
+        fz_runtime_release(r);
+    return st;
+}
+
+fz_status fz_cache_clear(fz_runtime *rt, int64_t *bytes, fz_error *err)
+{
+    fz_runtime *r = rt;
+    uint64_t gone = 0;
+    if (!rt)
+        TRY(runtime_shared(&r, err));
+    fz_status st = r->cache ? file_cache_clear(r->cache, &gone, err) : FZ_OK;
+    if (!rt)
+        fz_runtime_release(r);
+    if (bytes)
+        *bytes = (int64_t)gone;
+    return st;
+}
+
+const char *fz_cache_dir(const fz_runtime *rt) { return rt->cache ? file_cache_dir(rt->cache) : NULL; }
 
 /* The process's default one: lakes that are opened without a runtime share threads, budget and caches. */
 static pthread_mutex_t default_lock = PTHREAD_MUTEX_INITIALIZER;
@@ -121,7 +166,7 @@ fz_status runtime_shared(fz_runtime **out, fz_error *err)
         atomic_fetch_add(&default_runtime->refs, 1);
     } else {
         TRY_GOTO(runtime_default(&base, err));
-        TRY_GOTO(runtime_wrap(base, &default_runtime, err));
+        TRY_GOTO(runtime_wrap(base, NULL, 0, &default_runtime, err));
     }
     *out = default_runtime;
 out:
@@ -143,6 +188,7 @@ void fz_runtime_release(fz_runtime *r)
     footer_cache_free(r->footers);
     ib_manifest_cache_free(r->manifests);
     http_client_unref(r->http);
+    file_cache_unref(r->cache);
     runtime *rt = r->rt;
     free_text(&rt->root, r->temp_dir);
     mem_free(&rt->root, r, sizeof *r);
@@ -248,6 +294,7 @@ fz_status lake_storage(fz_lake *l, fz_error *err)
     io_prop *props;
     arena_init(&a, l->m);
     l->shared.http = l->rt->http;
+    l->shared.cache = l->rt->cache;
     l->io = file_io_new(l->m, NULL);
     fz_status st = l->io ? catalog_props(l->conf, &a, &n, &props, err) : error_nomem(err);
     if (!st)

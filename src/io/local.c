@@ -11,12 +11,15 @@
  *     the bytes written, the file synced                         (finish)
  *     the directory that holds the name synced                   (finish)
  *
+ * Through a file_io that defers, the syncs are settle.c's: together, later, in any order.
+ *
  * Fault points stand before each step: io.create io.write io.sync io.dirsync, and io.finished
  * behind the last.
  */
 #include "io/local.h"
 
 #include "base/fault.h"
+#include "io/settle.h"
 
 #include <dirent.h>
 #include <errno.h>
@@ -174,7 +177,7 @@ static void parent_of(const char *path, char *out)
     out[n] = 0;
 }
 
-static fz_status dir_sync(const char *dir, fz_error *err)
+fz_status local_dir_sync(const char *dir, fz_error *err)
 {
     int fd;
     TRY(fault_point("io.dirsync", err));
@@ -194,10 +197,15 @@ static fz_status dir_sync(const char *dir, fz_error *err)
     return st;
 }
 
+static fz_status dir_sync(settle *later, const char *dir, fz_error *err)
+{
+    return later ? settle_dir(later, dir, err) : local_dir_sync(dir, err);
+}
+
 /* Makes the directory of `path` and what is missing above it, each durable in its parent. From
  * the first that is missing on (and always for the last, which was missing a moment ago), one
  * that turns out to exist was just made by somebody else, whose sync may come later than ours. */
-static fz_status parents_make(const char *path, fz_error *err)
+static fz_status parents_make(settle *later, const char *path, fz_error *err)
 {
     char dir[PATH_BYTES_MAX], up[PATH_BYTES_MAX];
     struct stat sb;
@@ -212,7 +220,7 @@ static fz_status parents_make(const char *path, fz_error *err)
             if (mkdir(dir, 0777) != 0 && errno != EEXIST)
                 return sys_error(err, errno, dir, "making the directory");
             parent_of(dir, up);
-            TRY(dir_sync(up, err));
+            TRY(dir_sync(later, up, err));
         }
         if (at < n)
             dir[at] = '/';
@@ -225,6 +233,7 @@ static fz_status parents_make(const char *path, fz_error *err)
 
 typedef struct local_writer {
     io_writer base;
+    settle *later;      /* makes the file durable; NULL: the writer does */
     int fd;
     char *buffer;       /* WRITE_BUFFER bytes, made when first needed */
     size_t fill;
@@ -307,27 +316,45 @@ static void local_abort(io_writer *base)
     local_writer *w = (local_writer *)base;
     if (w->fd >= 0)
         close(w->fd);
-    unlink(io_local_path(w->base.path));
+    if (w->later) /* which may have it already */
+        settle_remove(w->later, w->base.path, NULL);
+    else
+        unlink(io_local_path(w->base.path));
     writer_free(w);
+}
+
+fz_status local_fd_sync(int fd, const char *path, fz_error *err)
+{
+    TRY(fault_point("io.sync", err));
+    int r;
+    do
+        r = fsync(fd);
+    while (r != 0 && errno == EINTR);
+    return r == 0 ? FZ_OK : sys_error(err, errno, path, "syncing the file");
+}
+
+static fz_status file_sync(local_writer *w, fz_error *err)
+{
+    int fd = w->fd;
+    if (w->later) {
+        w->fd = -1;
+#ifdef SYNC_FILE_RANGE_WRITE
+        sync_file_range(fd, (off_t)w->writeback, 0, SYNC_FILE_RANGE_WRITE);
+#endif
+        return settle_file(w->later, io_local_path(w->base.path), fd, err);
+    }
+    TRY(local_fd_sync(fd, w->base.path, err));
+    w->fd = -1;
+    return close(fd) == 0 || errno == EINTR ? FZ_OK : sys_error(err, errno, w->base.path, "closing the file");
 }
 
 static fz_status writer_sync(local_writer *w, fz_error *err)
 {
     char dir[PATH_BYTES_MAX];
     TRY(buffer_flush(w, err));
-    TRY(fault_point("io.sync", err));
-    int r;
-    do
-        r = fsync(w->fd);
-    while (r != 0 && errno == EINTR);
-    if (r != 0)
-        return sys_error(err, errno, w->base.path, "syncing the file");
-    r = close(w->fd);
-    w->fd = -1;
-    if (r != 0 && errno != EINTR)
-        return sys_error(err, errno, w->base.path, "closing the file");
+    TRY(file_sync(w, err));
     parent_of(io_local_path(w->base.path), dir);
-    TRY(dir_sync(dir, err));
+    TRY(dir_sync(w->later, dir, err));
     return fault_point("io.finished", err);
 }
 
@@ -350,7 +377,7 @@ static fz_status local_finish(io_writer *base, fz_error *err)
 
 static const struct io_writer_ops local_writer_ops = {local_write, local_finish, local_abort};
 
-static fz_status exclusive_create(const char *location, int *fd, fz_error *err)
+static fz_status exclusive_create(settle *later, const char *location, int *fd, fz_error *err)
 {
     const char *path = io_local_path(location);
     if (strlen(path) >= PATH_BYTES_MAX)
@@ -364,14 +391,14 @@ static fz_status exclusive_create(const char *location, int *fd, fz_error *err)
             continue;
         if (errno != ENOENT || tries == 3) /* somebody may remove directories meanwhile */
             return sys_error(err, errno, location, "creating the file");
-        TRY(parents_make(path, err));
+        TRY(parents_make(later, path, err));
     }
 }
 
-static fz_status local_create(const io_fs *fs, const char *location, mem *m, io_writer **out, fz_error *err)
+fz_status local_create_later(settle *later, const char *location, mem *m, io_writer **out, fz_error *err)
 {
     int fd = -1;
-    fz_status st = exclusive_create(location, &fd, err);
+    fz_status st = exclusive_create(later, location, &fd, err);
     if (st != FZ_OK) {
         error_where(err, location);
         return st;
@@ -385,9 +412,15 @@ static fz_status local_create(const io_fs *fs, const char *location, mem *m, io_
         return error_nomem(err);
     }
     w->base = (io_writer){.ops = &local_writer_ops, .path = path, .m = m};
+    w->later = later;
     w->fd = fd;
     *out = &w->base;
     return FZ_OK;
+}
+
+static fz_status local_create(const io_fs *fs, const char *location, mem *m, io_writer **out, fz_error *err)
+{
+    return local_create_later(NULL, location, m, out, err);
 }
 
 /* ---- names ---- */

@@ -156,8 +156,10 @@ static fz_status s3_make(const props *p, const storage *shared, http_client *htt
 }
 
 /* Takes fs over. */
-static fz_status add(file_io *io, const char *prefix, const storage *shared, io_fs *fs, bool source, mem *m, fz_error *err)
+static fz_status add(file_io *io, const char *prefix, const storage *shared, io_fs *fs, const char *endpoint, mem *m, fz_error *err)
 {
+    if (shared->cache)
+        TRY(cached_fs_new(shared->cache, fs, endpoint, m, &fs, err));
     return file_io_add(io, prefix, fs, err);
 }
 
@@ -172,16 +174,17 @@ fz_status storage_add(file_io *io, const char *prefix, const storage *shared, ui
     fz_status st = client_for(&p, shared, m, &http, err);
     if (st == FZ_OK)
         st = s3_make(&p, shared, http, keys, m, &s3, err);
+    const char *endpoint = GET(&p, "s3.endpoint");
     if (st == FZ_OK && prefix)
-        st = add(io, prefix, shared, s3_fs_again(s3), false, m, err);
+        st = add(io, prefix, shared, s3_fs_again(s3), endpoint, m, err);
     for (int i = 0; i < 3 && st == FZ_OK && !prefix; i++)
-        st = add(io, schemes[i], shared, s3_fs_again(s3), false, m, err);
+        st = add(io, schemes[i], shared, s3_fs_again(s3), endpoint, m, err);
     if (s3)
         s3->close(s3);
     for (int i = 0; i < 2 && st == FZ_OK && !prefix; i++) {
         st = http_fs_new(http, m, &web, err);
         if (st == FZ_OK)
-            st = add(io, i ? "http://" : "https://", shared, web, true, m, err);
+            st = add(io, i ? "http://" : "https://", shared, web, NULL, m, err);
     }
     http_client_unref(http);
     arena_free(&a);
