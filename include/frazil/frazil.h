@@ -180,11 +180,13 @@ FZ_API fz_status fz_execute(fz_session *s, const char *sql, const char **rest, c
                             fz_result **out, fz_error *err);
 
 /*
- * What the first statement of `sql` gives and takes, without running it. *columns: the columns of its rows, none where it gives no
+ * What the first statement of `sql` gives and takes, without running it. given: a struct schema with the types of values that are to be bound (stays
+ * the caller's), or NULL: they follow from where the parameters stand. *columns: the columns of its rows, none where it gives no
  * rows; *params: its parameters, named "1", "2", …, with the types that they are converted to, the null type where any will do. Either may be
  * NULL, and is released by the caller. A transaction doesn't fail by it. Fails as the statement would when it is bound. Since 0.2.
  */
-FZ_API fz_status fz_describe(fz_session *s, const char *sql, struct ArrowSchema *columns, struct ArrowSchema *params, fz_error *err);
+FZ_API fz_status fz_describe(fz_session *s, const char *sql, const struct ArrowSchema *given, struct ArrowSchema *columns,
+                             struct ArrowSchema *params, fz_error *err);
 
 /*
  * Transactions. BEGIN [TRANSACTION | WORK] begins one, COMMIT and ROLLBACK end it. In it every table stays as it was when it was first

@@ -224,7 +224,7 @@ static status rows_of_many(stmt *x, cursor *c, struct ArrowArrayStream *out, str
     m->c = *c;
     m->err = ADBC_ERROR_INIT;
     status st = run_next(m->l, m->sql, &m->c, &m->r, err);
-    if (!st && (m->r ? fz_result_schema(m->r, &m->schema, &e) : fz_describe(m->l->s, m->sql, &m->schema, NULL, &e)))
+    if (!st && (m->r ? fz_result_schema(m->r, &m->schema, &e) : fz_describe(m->l->s, m->sql, &m->c.schema, &m->schema, NULL, &e)))
         st = fail_fz(err, &e);
     if (st) {
         many_free(m);
@@ -367,7 +367,7 @@ static text as_one_insert(const char *sql, int64_t n_columns)
 static bool types_fit(conn *l, const char *sql, const struct ArrowSchema *bound)
 {
     struct ArrowSchema wanted;
-    if (fz_describe(l->s, sql, NULL, &wanted, NULL))
+    if (fz_describe(l->s, sql, bound, NULL, &wanted, NULL))
         return false;
     bool fit = wanted.n_children == bound->n_children;
     for (int64_t i = 0; i < bound->n_children && fit; i++)
@@ -486,7 +486,7 @@ status run_bound(stmt *x, struct ArrowArrayStream *out, int64_t *rows, struct Ad
         cursor_close(&c);
         return st;
     }
-    if (fz_describe(x->l->s, x->sql, &columns, NULL, &e)) {
+    if (fz_describe(x->l->s, x->sql, &c.schema, &columns, NULL, &e)) {
         cursor_close(&c);
         return fail_fz(err, &e);
     }

@@ -127,7 +127,7 @@ status conn_begin(conn *l, struct AdbcError *err)
 status conn_exists(conn *l, const char *select, bool *out, struct AdbcError *err)
 {
     fz_error e;
-    fz_status st = fz_describe(l->s, select, NULL, NULL, &e);
+    fz_status st = fz_describe(l->s, select, NULL, NULL, NULL, &e);
     *out = st == FZ_OK;
     return !st || (st == FZ_NOT_FOUND && strcmp(e.sqlstate, "58P01") != 0) ? ADBC_STATUS_OK : fail_fz(err, &e);
 }

@@ -104,7 +104,7 @@ status connection_table_schema(struct AdbcConnection *c, const char *catalog, co
         return fail_nomem(err);
     }
     pthread_mutex_lock(&l->lock);
-    fz_status f = fz_describe(l->s, t.p, out, NULL, &e);
+    fz_status f = fz_describe(l->s, t.p, NULL, out, NULL, &e);
     pthread_mutex_unlock(&l->lock);
     free(t.p);
     if (f == FZ_OK)

@@ -234,7 +234,7 @@ static status build_columns(request *q, const char *ns, const char *name, builde
         free(t.p);
         return fail_nomem(q->err);
     }
-    fz_status f = fz_describe(q->l->s, t.p, &s, NULL, &e);
+    fz_status f = fz_describe(q->l->s, t.p, NULL, &s, NULL, &e);
     free(t.p);
     if (f)
         return ADBC_STATUS_OK; /* dropped meanwhile, or not readable: the table is there, its columns aren't known */
@@ -257,7 +257,7 @@ static status build_constraints(request *q, const char *ns, const char *name, bu
     text t = {0};
     text_add(&t, "SELECT * FROM ");
     text_table(&t, NULL, ns, name);
-    fz_status f = t.failed ? FZ_NOMEM : fz_describe(q->l->s, t.p, NULL, NULL, &e);
+    fz_status f = t.failed ? FZ_NOMEM : fz_describe(q->l->s, t.p, NULL, NULL, NULL, &e);
     free(t.p);
     if (f)
         return ADBC_STATUS_OK;

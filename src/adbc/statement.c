@@ -88,7 +88,7 @@ static status describe(stmt *x, struct ArrowSchema *columns, struct ArrowSchema 
     if (!x->sql)
         return fail_state(err, "the statement has no text");
     pthread_mutex_lock(&x->l->lock);
-    fz_status st = fz_describe(x->l->s, x->sql, columns, params, &e);
+    fz_status st = fz_describe(x->l->s, x->sql, NULL, columns, params, &e);
     pthread_mutex_unlock(&x->l->lock);
     return st ? fail_fz(err, &e) : ADBC_STATUS_OK;
 }

@@ -153,7 +153,7 @@ static status build_table(conn *l, const char *ns, const char *table, bool appro
     fz_error e;
     text_add(&select, "SELECT * FROM ");
     text_table(&select, NULL, ns, table);
-    fz_status f = select.failed ? FZ_NOMEM : fz_describe(l->s, select.p, &s, NULL, &e);
+    fz_status f = select.failed ? FZ_NOMEM : fz_describe(l->s, select.p, NULL, &s, NULL, &e);
     if (select.failed || f) {
         free(select.p);
         return select.failed ? fail_nomem(err) : ADBC_STATUS_OK; /* dropped meanwhile, or not readable */

@@ -83,13 +83,28 @@ static fz_status shown_columns(statement *st, struct ArrowSchema *columns, fz_er
     return s;
 }
 
-fz_status fz_describe(fz_session *s, const char *sql, struct ArrowSchema *columns, struct ArrowSchema *params, fz_error *err)
+/* Parameters whose types are known, without values. */
+static fz_status give_types(statement *st, const struct ArrowSchema *given, fz_error *err)
+{
+    row_schema s;
+    TRY(bridge_import_schema(given, &st->a, &s, err));
+    if (!(st->params = ARENA_ARRAY(&st->a, datum, s.n + 1)))
+        return error_nomem(err);
+    for (uint32_t i = 0; i < s.n; i++)
+        st->params[st->n_params++] = DATUM_NULL(s.cols[i].t);
+    return FZ_OK;
+}
+
+fz_status fz_describe(fz_session *s, const char *sql, const struct ArrowSchema *given, struct ArrowSchema *columns,
+                      struct ArrowSchema *params, fz_error *err)
 {
     statement *st;
     struct ArrowSchema cols = {0};
     session_begin(s);
     TRY(parse_one(s, sql, &st, err));
-    fz_status r = is_bound(st->ast) ? statement_bind(st, st->ast, err) : FZ_OK;
+    fz_status r = given ? give_types(st, given, err) : FZ_OK;
+    if (!r && is_bound(st->ast))
+        r = statement_bind(st, st->ast, err);
     row_schema none = {0};
     bool query = st->ast->kind == ST_QUERY;
     if (!r && params)

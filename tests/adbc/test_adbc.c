@@ -561,8 +561,7 @@ static void parameters_by_row(void **state)
     assert_non_null(strstr(out.get_last_error(&out), "the producer broke"));
     assert_non_null(f->d.ErrorFromArrayStream(&out, NULL));
     out.release(&out);
-    STATUS(ADBC_STATUS_INVALID_ARGUMENT, f->d.StatementBind(&(struct AdbcStatement){.private_data = NULL}, &a, &schema, &err) ==
-           ADBC_STATUS_INVALID_STATE ? ADBC_STATUS_INVALID_ARGUMENT : 0);
+    STATUS(ADBC_STATUS_INVALID_STATE, f->d.StatementBind(&s, &a, &schema, &err)); /* it is released */
 }
 
 static void ingest_in_all_modes(void **state)
@@ -584,8 +583,8 @@ static void ingest_in_all_modes(void **state)
     OK(ingest(f, &f->c, "t", ADBC_INGEST_OPTION_MODE_REPLACE, 1, "9,x", &n));
     query(f, &f->c, "SELECT * FROM t", "9\n");
     STATUS(ADBC_STATUS_NOT_FOUND, ingest(f, &f->c, "t", ADBC_INGEST_OPTION_MODE_APPEND, 2, "1,x", &n)); /* no such column now */
-    STATUS(ADBC_STATUS_INVALID_DATA, ingest(f, &f->c, "broken", NULL, 2, "1,x|!", &n) ? ADBC_STATUS_INVALID_DATA : 0);
-    assert_non_null(strstr(err.message ? err.message : "", "") );
+    STATUS(ADBC_STATUS_IO, ingest(f, &f->c, "broken", NULL, 2, "1,x|!", &n));
+    assert_non_null(strstr(err.message, "the producer broke"));
     STATUS(ADBC_STATUS_NOT_FOUND, wrong(f, &f->c, "SELECT * FROM broken")); /* nothing is left of it */
     update(f, &f->c, "CREATE SCHEMA other");
     start(f, &f->c, &s, NULL);
