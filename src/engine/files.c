@@ -7,6 +7,7 @@
 #include "io/io.h"
 #include "sql/parser.h"
 
+#include <strings.h>
 #include <sys/stat.h>
 
 static bool has_suffix(str s, const char *suffix)
@@ -41,6 +42,8 @@ static bool by_extension(str s, source_format *out)
 fz_status source_detect(file_io *io, const char *path, source_format *out, fz_error *err)
 {
     str s = str_of(path);
+    if (strncasecmp(path, "http://", 7) == 0 || strncasecmp(path, "https://", 8) == 0) /* the name ends where the query begins */
+        s.n = strcspn(path, "?#");
     if (by_extension(s, out))
         return FZ_OK;
     static const char *const refused[][2] = {{".orc", "ORC"}, {".xlsx", "Excel"}, {".arrow", "Arrow IPC"}, {".feather", "Arrow IPC"}};

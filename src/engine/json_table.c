@@ -167,6 +167,7 @@ fz_status json_input_open(const char *path, const csv_options *o, mem *m, file_i
     x.sample_bytes = o->sample_bytes;
     x.spool_limit = o->spool_limit;
     x.temp_dir = o->temp_dir;
+    x.io = o->io;
     x.log = o->log;
     arena a;
     arena_init(&a, m);

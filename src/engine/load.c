@@ -514,6 +514,7 @@ fz_status fz_load(fz_session *s, const char *const *files, size_t n_files, const
     csv_options_default(&l->csv);
     l->csv.log = &s->log;
     l->csv.temp_dir = s->lake->rt->temp_dir;
+    l->csv.io = s->lake->io;
     source_options_init(&l->so, l->a, &l->csv);
     fz_status st = transaction_check(s, NULL, err);
     if (!st)

@@ -10,7 +10,10 @@
 #include "engine/file_scan.h"
 #include "engine/lower.h"
 
+#include <fnmatch.h>
 #include <glob.h>
+#include <stdlib.h>
+#include <strings.h>
 
 typedef struct parquet_table {
     table_source base;
@@ -32,6 +35,59 @@ bool path_is_pattern(str path)
     return false;
 }
 
+/* A remote pattern: what lies below its fixed part and matches. As in a shell, '*' and '?' don't match '/'. */
+typedef struct remote_glob {
+    const char *pattern;
+    arena *a;
+    const char **paths;
+    uint32_t n, cap;
+} remote_glob;
+
+static fz_status glob_take(void *ctx, const char *path, const io_stat_info *info, fz_error *err)
+{
+    remote_glob *g = ctx;
+    if (fnmatch(g->pattern, path, FNM_PATHNAME | FNM_PERIOD) != 0)
+        return FZ_OK;
+    if (g->n == g->cap) {
+        uint32_t cap = g->cap ? 2 * g->cap : 16;
+        const char **more = ARENA_ARRAY(g->a, const char *, cap);
+        if (!more)
+            return error_nomem(err);
+        if (g->n)
+            memcpy(more, g->paths, g->n * sizeof *more);
+        g->paths = more;
+        g->cap = cap;
+    }
+    g->paths[g->n] = arena_strndup(g->a, path, strlen(path));
+    return g->paths[g->n++] ? FZ_OK : error_nomem(err);
+}
+
+static int path_cmp(const void *a, const void *b)
+{
+    return strcmp(*(const char *const *)a, *(const char *const *)b);
+}
+
+static fz_status remote_expand(file_io *io, const char *pattern, arena *a, uint32_t *n, const char ***out, fz_error *err)
+{
+    remote_glob g = {.pattern = pattern, .a = a};
+    size_t fixed = strcspn(pattern, "*?[\\");
+    while (fixed > 0 && pattern[fixed - 1] != '/')
+        fixed--;
+    char *below = arena_strndup(a, pattern, fixed);
+    if (!below)
+        return error_nomem(err);
+    TRY(io_list(io, below, glob_take, &g, err));
+    if (g.n == 0) {
+        error_set(err, FZ_NOT_FOUND, "no file matches the pattern");
+        error_where(err, pattern);
+        return FZ_NOT_FOUND;
+    }
+    qsort(g.paths, g.n, sizeof *g.paths, path_cmp); /* a listing's order is the store's */
+    *n = g.n;
+    *out = g.paths;
+    return FZ_OK;
+}
+
 fz_status path_expand(str pattern, file_io *io, arena *a, uint32_t *n, const char ***out, fz_error *err)
 {
     char *p = arena_strndup(a, pattern.p, pattern.n);
@@ -40,7 +96,9 @@ fz_status path_expand(str pattern, file_io *io, arena *a, uint32_t *n, const cha
     if (!p)
         return error_nomem(err);
     io_stat_info info;
-    if (!path_is_pattern(pattern) || io_stat(io, p, &info, NULL) == FZ_OK) {
+    bool remote = io_is_remote(io, p);
+    bool web = remote && (strncasecmp(p, "http://", 7) == 0 || strncasecmp(p, "https://", 8) == 0); /* '?' begins a query there */
+    if (!path_is_pattern(pattern) || web || (!remote && io_stat(io, p, &info, NULL) == FZ_OK)) {
         paths = ARENA_ARRAY(a, const char *, 1);
         if (!paths)
             return error_nomem(err);
@@ -48,6 +106,8 @@ fz_status path_expand(str pattern, file_io *io, arena *a, uint32_t *n, const cha
         *out = paths;
         return FZ_OK;
     }
+    if (remote)
+        return remote_expand(io, p, a, n, out, err);
     const char *local = io_local_path(p);
     if (!local)
         return error_set(err, FZ_UNSUPPORTED, "\"%s\": only local files can be read", p);

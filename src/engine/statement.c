@@ -141,6 +141,7 @@ static void statement_csv_options(statement *st, csv_options *o)
     csv_options_default(o);
     o->log = &st->s->log;
     o->temp_dir = st->s->lake->rt->temp_dir;
+    o->io = st->s->lake->io;
 }
 
 static fz_status resolve_file(sql_resolver *r, str path, const sql_travel *travel, arena *a, sql_sources *out, fz_error *err)

@@ -583,7 +583,7 @@ fz_status csv_open(const char *location, const csv_options *o, mem *m, csv_sourc
     s->pool = blockpool_new(m);
     fz_status st = s->pool ? options_copy(s, o, err) : error_nomem(err);
     text_input_options in = {.format = "CSV", .compression = s->o.compression, .spool_limit = s->o.spool_limit,
-                             .temp_dir = s->o.temp_dir, .j = s->o.j};
+                             .temp_dir = s->o.temp_dir, .j = s->o.j, .io = s->o.io};
     if (st == FZ_OK)
         st = input_open(location, &in, m, &s->in, err);
     if (st == FZ_OK)

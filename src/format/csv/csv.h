@@ -84,12 +84,13 @@ typedef struct csv_options {
 
     const logger *log;        /* notices; may be NULL */
     job *j;                   /* for cancel and progress (bytes); may be NULL */
+    file_io *io;              /* for remote locations; NULL: local files alone. Outlives the source */
     csv_isa isa;
 } csv_options;
 
 void csv_options_default(csv_options *o);
 
-/* location: a local file, or "-" for standard input. Strings and arrays of the options are
+/* location: a file, or "-" for standard input. Strings and arrays of the options are
  * copied; `log` and `j` are borrowed. FZ_DATA for a directory's content, an empty file (unless
  * a schema is given), UTF-16, a broken quote …; FZ_INVALID for options that contradict. */
 fz_status csv_open(const char *location, const csv_options *o, mem *m, csv_source **out, fz_error *err);

@@ -61,11 +61,12 @@ typedef struct json_rows_options {
     size_t max_record_bytes;  /* a longer record is an error */
     const logger *log;        /* notices; may be NULL */
     job *j;                   /* for cancel and progress; may be NULL */
+    file_io *io;              /* for remote locations; NULL: local files alone. Outlives the source */
 } json_rows_options;
 
 void json_rows_options_default(json_rows_options *o);
 
-/* location: a local file, or "-" for standard input. Strings and arrays of the options are copied; types, `log` and `j` are borrowed. */
+/* location: a file, or "-" for standard input. Strings and arrays of the options are copied; types, `log` and `j` are borrowed. */
 fz_status json_rows_open(const char *location, const json_rows_options *o, mem *m, json_rows **out, fz_error *err);
 void json_rows_close(json_rows *s); /* NULL allowed; every local freed before. Batches may live on. */
 

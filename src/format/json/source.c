@@ -314,7 +314,7 @@ fz_status json_rows_open(const char *location, const json_rows_options *o, mem *
     s->pool = blockpool_new(m);
     fz_status st = s->pool ? options_copy(s, o, err) : error_nomem(err);
     text_input_options in = {.format = "JSON", .compression = s->o.compression, .spool_limit = s->o.spool_limit, .temp_dir = s->o.temp_dir,
-                             .j = s->o.j};
+                             .j = s->o.j, .io = s->o.io};
     if (st == FZ_OK)
         st = input_open(location, &in, m, &s->in, err);
     if (st == FZ_OK)

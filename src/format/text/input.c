@@ -2,14 +2,14 @@
  * input.c: a file, a pipe or standard input as one stream of text, decompressed, readable a
  * second time.
  *
+ * A remote file is asked for some megabytes ahead of the reading, so that the network is busy while what came is worked on.
+ *
  * Input that can't seek is copied to a temporary file (already unlinked) while it is read, up to
  * spool_limit; input_rewind then reads the copy, and goes on with the input behind it. Reading
  * a pipe polls, so that a cancelled job ends. At the end of a regular file its size and time of
  * change are compared with those at the start.
  */
 #include "format/text/input.h"
-
-#include "io/io.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -23,12 +23,16 @@
 #define RAW_BYTES (256 * 1024)
 #define POLL_MS 100
 #define READ_MAX ((size_t)1 << 30)
+#define AHEAD_STEP ((uint64_t)8 << 20)  /* of a remote file: so much is asked for at once … */
+#define AHEAD_BYTES ((uint64_t)48 << 20) /* … until so much is on its way or waits */
 
 struct text_input {
     mem *m;
     char *name;
     size_t name_size;
     int fd;
+    io_file *remote;          /* instead of fd */
+    uint64_t asked;           /* of it, up to here */
     bool own_fd, regular, seekable;
     off_t start;              /* where in the file the input starts */
     struct stat st;
@@ -53,14 +57,17 @@ struct text_input {
 
 const char *input_name(const text_input *in) { return in->name; }
 text_compression input_compression(const text_input *in) { return in->comp; }
-int64_t input_size(const text_input *in) { return in->regular ? (int64_t)(in->st.st_size - in->start) : -1; }
+int64_t input_size(const text_input *in)
+{
+    return in->remote ? (int64_t)in->remote->size : in->regular ? (int64_t)(in->st.st_size - in->start) : -1;
+}
 
 bool input_seekable(const text_input *in) { return in->seekable || (in->spooling && !in->spool_lost); }
 
 bool input_is_file(const text_input *in, const char *path)
 {
     struct stat st;
-    return stat(path, &st) == 0 && st.st_dev == in->st.st_dev && st.st_ino == in->st.st_ino;
+    return !in->remote && stat(path, &st) == 0 && st.st_dev == in->st.st_dev && st.st_ino == in->st.st_ino;
 }
 
 /* ---- raw bytes ---- */
@@ -136,12 +143,33 @@ static fz_status raw_wait(text_input *in, fz_error *err)
     return FZ_OK;
 }
 
+static fz_status remote_read(text_input *in, void *dst, size_t cap, size_t *got, fz_error *err)
+{
+    uint64_t size = in->remote->size, left = size - in->raw_read;
+    if (in->j && job_stopped(in->j))
+        return error_set(err, FZ_CANCELLED, "cancelled while reading input");
+    while (in->asked < size && in->asked < in->raw_read + AHEAD_BYTES) {
+        io_range r = {in->asked, size - in->asked < AHEAD_STEP ? size - in->asked : AHEAD_STEP};
+        io_will_read(in->remote, &r, 1);
+        in->asked += r.len;
+    }
+    size_t n = left < cap ? (size_t)left : cap;
+    TRY(io_read(in->remote, in->raw_read, dst, n, err));
+    in->raw_read += n;
+    if (in->j)
+        atomic_fetch_add_explicit(&in->j->prog.bytes_done, (int64_t)n, memory_order_relaxed);
+    *got = n;
+    return FZ_OK;
+}
+
 /* One read of at most cap bytes; *got 0: the end. */
 static fz_status raw_read(text_input *in, void *dst, size_t cap, size_t *got, fz_error *err)
 {
     *got = 0;
     if (cap > READ_MAX)
         cap = READ_MAX;
+    if (in->remote)
+        return remote_read(in, dst, cap, got, err);
     ssize_t k;
     bool copy = in->spool_at < in->spool_n;
     do {
@@ -357,15 +385,19 @@ static fz_status first_bytes(text_input *in, fz_error *err)
     return FZ_OK;
 }
 
-static fz_status file_open(text_input *in, const char *location, const char *format, fz_error *err)
+static fz_status file_open(text_input *in, const char *location, const text_input_options *o, fz_error *err)
 {
     in->seekable = in->regular = false;
+    if (strcmp(location, "-") != 0 && o->io && io_is_remote(o->io, location)) {
+        in->seekable = true;
+        return io_open(o->io, location, in->m, &in->remote, err);
+    }
     if (strcmp(location, "-") == 0) {
         in->fd = STDIN_FILENO;
     } else {
         const char *path = io_local_path(location);
         if (!path)
-            return error_set(err, FZ_UNSUPPORTED, "%s can be read from local files only, not from \"%s\"", format, location);
+            return error_set(err, FZ_UNSUPPORTED, "%s can be read from local files only, not from \"%s\"", o->format, location);
         in->fd = open(path, O_RDONLY | O_CLOEXEC);
         if (in->fd < 0)
             return error_errno(err, errno, path, "can't open the file");
@@ -406,11 +438,11 @@ fz_status input_open(const char *location, const text_input_options *o, mem *m, 
     fz_status st = in->name && in->raw ? FZ_OK : error_nomem(err);
     if (st == FZ_OK) {
         memcpy(in->name, name, in->name_size);
-        st = file_open(in, location, o->format, err);
+        st = file_open(in, location, o, err);
     }
     if (st == FZ_OK) {
         in->spooling = !in->seekable && o->spool_limit > 0;
-        if (o->j && in->regular)
+        if (o->j && input_size(in) >= 0)
             atomic_fetch_add_explicit(&o->j->prog.bytes_total, input_size(in), memory_order_relaxed);
         st = first_bytes(in, err);
     }
@@ -427,7 +459,7 @@ void input_attach(text_input *in, job *j)
     in->j = j;
     if (!j)
         return;
-    if (in->regular)
+    if (input_size(in) >= 0)
         atomic_fetch_add_explicit(&j->prog.bytes_total, input_size(in), memory_order_relaxed);
     atomic_fetch_add_explicit(&j->prog.bytes_done, (int64_t)in->raw_read, memory_order_relaxed);
 }
@@ -440,7 +472,9 @@ fz_status input_rewind(text_input *in, fz_error *err)
     in->raw_read = 0;
     in->raw_at = in->raw_n = 0;
     in->raw_eof = false;
-    if (in->seekable) {
+    if (in->remote) {
+        in->asked = 0;
+    } else if (in->seekable) {
         if (lseek(in->fd, in->start, SEEK_SET) < 0)
             return error_errno(err, errno, in->name, "can't go back to the start");
     } else if (in->spooling && !in->spool_lost) {
@@ -462,6 +496,7 @@ void input_close(text_input *in)
     codec_reset(in);
     if (in->own_fd)
         close(in->fd);
+    io_close(in->remote);
     if (in->spool_fd >= 0)
         close(in->spool_fd);
     mem_free(in->m, in->raw, RAW_BYTES);

@@ -7,6 +7,7 @@
 
 #include "base/task.h"
 #include "base/str.h"
+#include "io/io.h"
 
 typedef enum text_compression { TEXT_AUTO, TEXT_PLAIN, TEXT_GZIP, TEXT_ZSTD } text_compression;
 
@@ -18,9 +19,10 @@ typedef struct text_input_options {
     int64_t spool_limit;           /* bytes kept of input that can't be read twice; 0: none */
     const char *temp_dir;          /* for them; NULL: $TMPDIR, else /var/tmp. Outlives the input */
     job *j;                        /* for cancel and progress (bytes); may be NULL */
+    file_io *io;                   /* for files that aren't of this machine; outlives the input; NULL: there are none */
 } text_input_options;
 
-/* location: a local file, or "-" for standard input. */
+/* location: a file, or "-" for standard input. */
 fz_status input_open(const char *location, const text_input_options *o, mem *m, text_input **out, fz_error *err);
 void input_close(text_input *in); /* NULL allowed */
 void input_attach(text_input *in, job *j);
