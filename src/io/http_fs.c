@@ -171,9 +171,7 @@ static fz_status url_stat(http_fs *fs, const char *url, io_stat_info *info, char
 {
     int64_t size, modified = -1;
     fz_status st = url_head(fs, url, "HEAD", &size, &modified, etag, etag_n, err);
-    if (st == FZ_NOT_FOUND)
-        return st;
-    if (st != FZ_OK || size < 0)
+    if (st != FZ_NOT_FOUND && (st != FZ_OK || size < 0))
         st = url_head(fs, url, "GET", &size, &modified, etag, etag_n, err);
     if (st == FZ_OK && size < 0)
         st = error_set(err, FZ_UNSUPPORTED, "the server doesn't say how large the file is");
@@ -190,7 +188,10 @@ static fz_status http_open(const io_fs *base, const char *url, mem *m, io_file *
     io_stat_info info;
     char etag[128] = "";
     TRY(url_stat((http_fs *)base, url, &info, etag, sizeof etag, err));
-    return url_open((http_fs *)base, url, info.size, etag, m, out, err);
+    TRY(url_open((http_fs *)base, url, info.size, etag, m, out, err));
+    if (!(*out)->version && info.mtime_us) /* the other validator that HTTP has */
+        (*out)->version = hash_mix((uint64_t)info.mtime_us, info.size) | 1;
+    return FZ_OK;
 }
 
 static fz_status http_open_sized(const io_fs *base, const char *url, uint64_t size, mem *m, io_file **out, fz_error *err)

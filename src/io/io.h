@@ -91,7 +91,7 @@ struct io_file {
     } *ops;
     char *path;     /* as it was given, for messages */
     uint64_t size;
-    uint64_t version; /* of a remote file's bytes, from its ETag; 0: not known, or local */
+    uint64_t version; /* of a remote file's bytes, from its ETag or the time it was changed; 0: not known, or local */
     mem *m;
 };
 
