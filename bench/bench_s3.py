@@ -144,7 +144,7 @@ class Bench(local.Bench):
             def go():
                 # Two homes: an empty one, and one in which an earlier process has left what it may keep.
                 with proxy.between(self.weed) as (p, far), tempfile.TemporaryDirectory() as home, environment(far, HOME=home, XDG_CACHE_HOME=home):
-                    cmd = [FRAZIL, *(["--set", "token-cache=true"] if keep else []), "sql", REPORT, "--format", "csv", "--quiet"]
+                    cmd = [FRAZIL, *(["--set", "keep-tokens=true"] if keep else []), "sql", REPORT, "--format", "csv", "--quiet"]
                     if keep:
                         run(cmd)
                     p.delay(ms)
