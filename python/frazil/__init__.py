@@ -36,7 +36,7 @@ from .errors import (
     UnsupportedError,
     ValueError_,
 )
-from .lake import Lake, connect, default_lake, load, sql, sql_async
+from .lake import Lake, adbc_driver, connect, default_lake, load, sql, sql_async
 from .relation import Batch, Relation
 
 __all__ = [
@@ -61,6 +61,7 @@ __all__ = [
     "UnsupportedError",
     "ValueError_",
     "__version__",
+    "adbc_driver",
     "connect",
     "default_lake",
     "load",

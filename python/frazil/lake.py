@@ -347,6 +347,18 @@ def sql_async(text: str, params: Sequence[Any] | None = None) -> Coroutine[Any, 
     return default_lake()._sql_async(text, params, sys._getframe(1))
 
 
+def adbc_driver() -> str:
+    """The path of the ADBC driver, which is this package's extension module: for
+    ``adbc_driver_manager.dbapi.connect(driver=frazil.adbc_driver(), db_kwargs={"uri": "lake/"})``.
+
+    >>> adbc_driver().endswith(".so")
+    True
+    """
+    path = _frazil.__file__
+    assert path is not None
+    return path
+
+
 def load(files: Path | Iterable[Path], table: str, **options: Any) -> Relation:
     """:meth:`Lake.load` into the default lake.
 
