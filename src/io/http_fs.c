@@ -1,16 +1,23 @@
 /*
  * http_fs.c: http:// and https:// URLs as files to be read: sources. A URL is used as it is written.
  *
- * open asks by HEAD, and where a server doesn't answer that, by a GET of the first byte. Ranges go through ranges.c; a server that knows none
- * sends everything each time (http_attempt.c drops what comes before): the cache's whole files are the better way there.
+ * open asks by HEAD, and where a server doesn't answer that or doesn't say that it knows ranges, by a GET of the first byte. Ranges go through
+ * ranges.c. From a server that knows none, or doesn't say how large a file is, all of it is fetched once, when it is first read, into
+ * an unlinked temporary file.
+ *
+ * A file's version is its ETag; without one the time of its last change, where that lies far enough back that another change would show.
  */
 #include "base/hash.h"
 #include "io/http_body.h"
 #include "io/ranges.h"
 #include "io/s3.h"
 
+#include <errno.h>
+#include <fcntl.h>
 #include <pthread.h>
 #include <stdio.h>
+#include <stdlib.h>
+#include <unistd.h>
 
 typedef struct http_fs {
     io_fs base;
@@ -132,15 +139,168 @@ static fz_status url_open(http_fs *fs, const char *url, uint64_t size, const cha
     s->size = size;
     snprintf(s->etag, sizeof s->etag, "%s", etag);
     pthread_mutex_init(&s->lock, NULL);
-    TRY(range_file_new(url, size, 0, &url_source_ops, s, m, out, err));
-    (*out)->version = etag[0] ? hash_bytes(etag, strlen(etag)) | 1 : 0;
+    return range_file_new(url, size, 0, &url_source_ops, s, m, out, err);
+}
+
+/* ---- servers without ranges ---- */
+
+typedef struct spooled {
+    io_file base;
+    http_client *http;
+    pthread_mutex_t lock; /* while it is fetched */
+    int fd;               /* -1: not fetched yet */
+} spooled;
+
+struct spooling {
+    http_request r;
+    int fd;
+    uint64_t n;
+};
+
+static fz_status spool_take(http_request *r, const void *p, size_t n, fz_error *err)
+{
+    struct spooling *s = (struct spooling *)r;
+    const char *at = p;
+    while (n) {
+        ssize_t k = pwrite(s->fd, at, n, (off_t)s->n);
+        if (k < 0 && errno == EINTR)
+            continue;
+        if (k <= 0)
+            return error_errno(err, k < 0 ? errno : ENOSPC, NULL, "writing the temporary copy of a file on the web");
+        at += k;
+        n -= (size_t)k;
+        s->n += (uint64_t)k;
+    }
+    return FZ_OK;
+}
+
+static fz_status temp_file(int *fd, fz_error *err)
+{
+    const char *dir = getenv("TMPDIR");
+    dir = dir && dir[0] ? dir : "/var/tmp";
+    *fd = open(dir, O_TMPFILE | O_RDWR | O_CLOEXEC, 0600);
+    if (*fd >= 0)
+        return FZ_OK;
+    char path[1024];
+    snprintf(path, sizeof path, "%s/frazil-%.6s", dir, "XXXXXX"); /* mkostemp's own pattern */
+    *fd = mkostemp(path, O_CLOEXEC);
+    if (*fd < 0)
+        return error_errno(err, errno, dir, "making a temporary file");
+    unlink(path);
+    return FZ_OK;
+}
+
+/* All of the file; *size -1: it may have any. */
+static fz_status spool_fetch(http_client *http, const char *url, int64_t *size, int *fd, fz_error *err)
+{
+    struct spooling s = {.r = {.method = "GET", .url = url, .retry = true, .take = spool_take}};
+    TRY(temp_file(&s.fd, err));
+    fz_status st = http_fetch(http, &s.r, err);
+    if (st == FZ_OK && (s.r.code < 200 || s.r.code >= 300))
+        st = answer_error(&s.r, err);
+    if (st == FZ_OK && *size >= 0 && (uint64_t)*size != s.n)
+        st = error_set(err, FZ_DATA, "the server sent %llu of %lld bytes", (unsigned long long)s.n, (long long)*size);
+    http_response_free(&s.r);
+    if (st != FZ_OK) {
+        error_where(err, url);
+        close(s.fd);
+        return st;
+    }
+    *size = (int64_t)s.n;
+    *fd = s.fd;
+    return FZ_OK;
+}
+
+static fz_status spooled_read(spooled *f, io_req *r)
+{
+    int64_t size = (int64_t)f->base.size;
+    pthread_mutex_lock(&f->lock);
+    fz_status st = f->fd >= 0 ? FZ_OK : spool_fetch(f->http, f->base.path, &size, &f->fd, &r->error);
+    pthread_mutex_unlock(&f->lock);
+    TRY(st);
+    for (size_t done = 0; done < r->len;) {
+        ssize_t k = pread(f->fd, (char *)r->dst + done, r->len - done, (off_t)(r->offset + done));
+        if (k < 0 && errno == EINTR)
+            continue;
+        if (k < 0)
+            return error_errno(&r->error, errno, f->base.path, "reading the temporary copy");
+        if (k == 0)
+            return error_set(&r->error, FZ_DATA, "the file ends at byte %llu", (unsigned long long)f->base.size);
+        done += (size_t)k;
+    }
+    return FZ_OK;
+}
+
+static void spooled_submit(io_file *base, io_req *reqs, size_t n)
+{
+    for (size_t i = 0; i < n; i++) {
+        io_req *r = &reqs[i];
+        r->error.offset = -1;
+        r->status = spooled_read((spooled *)base, r);
+        if (r->status != FZ_OK)
+            error_where(&r->error, base->path);
+        r->done(r);
+    }
+}
+
+static void spooled_close(io_file *base)
+{
+    spooled *f = (spooled *)base;
+    if (f->fd >= 0)
+        close(f->fd);
+    http_client_unref(f->http);
+    pthread_mutex_destroy(&f->lock);
+    mem_free(base->m, base->path, strlen(base->path) + 1);
+    mem_free(base->m, f, sizeof *f);
+}
+
+static void spooled_will_read(io_file *base, const io_range *r, size_t n) {}
+
+static const struct io_file_ops spooled_ops = {.submit = spooled_submit, .close = spooled_close, .will_read = spooled_will_read};
+
+static fz_status spooled_open(http_fs *fs, const char *url, int64_t size, mem *m, io_file **out, fz_error *err)
+{
+    int fd = -1;
+    if (size < 0)
+        TRY(spool_fetch(fs->http, url, &size, &fd, err));
+    size_t n = strlen(url) + 1;
+    spooled *f = mem_zalloc(m, sizeof *f);
+    char *copy = f ? mem_alloc(m, n) : NULL;
+    if (!copy) {
+        mem_free(m, f, sizeof *f);
+        if (fd >= 0)
+            close(fd);
+        return error_nomem(err);
+    }
+    memcpy(copy, url, n);
+    f->base = (io_file){.ops = &spooled_ops, .path = copy, .size = (uint64_t)size, .m = m};
+    f->http = http_client_ref(fs->http);
+    f->fd = fd;
+    pthread_mutex_init(&f->lock, NULL);
+    *out = &f->base;
     return FZ_OK;
 }
 
 /* ---- the file system ---- */
 
-/* HEAD; *code says what the server answered, size -1: nothing. */
-static fz_status url_head(http_fs *fs, const char *url, const char *method, int64_t *size, int64_t *modified_ms, char *etag, size_t etag_n, fz_error *err)
+typedef struct url_info {
+    int64_t size, modified_ms; /* -1: not said */
+    bool ranges;
+    char etag[128];
+    uint64_t version;          /* 0: nothing tells */
+} url_info;
+
+static uint64_t version_of(const http_request *r)
+{
+    str e = http_response_header(r, "etag"), changed = http_response_header(r, "last-modified");
+    if (e.n)
+        return hash_bytes(e.p, e.n) | 1;
+    int64_t at = http_date_ms(changed), now = http_date_ms(http_response_header(r, "date"));
+    return at > 0 && now > at + 2000 ? hash_bytes(changed.p, changed.n) | 1 : 0;
+}
+
+/* HEAD, or GET of the first byte. */
+static fz_status url_head(http_fs *fs, const char *url, const char *method, url_info *out, fz_error *err)
 {
     http_request r = {.method = method, .url = url, .retry = true, .max_body = 1 << 20};
     bool first_byte = strcmp(method, "GET") == 0;
@@ -153,44 +313,51 @@ static fz_status url_head(http_fs *fs, const char *url, const char *method, int6
     fz_status st = http_fetch(fs->http, &r, err);
     if (st == FZ_OK && (r.code < 200 || r.code >= 300) && !(first_byte && r.code == 416))
         st = answer_error(&r, err);
-    *size = -1;
+    *out = (url_info){.size = -1, .modified_ms = -1};
     if (st == FZ_OK) {
         str e = http_response_header(&r, "etag");
-        if (r.code == 206 || r.code == 416)
-            *size = http_total(&r);
-        else if (http_response_header(&r, "content-encoding").n || !str_to_i64(http_response_header(&r, "content-length"), size))
-            *size = -1;
-        *modified_ms = http_date_ms(http_response_header(&r, "last-modified"));
-        snprintf(etag, etag_n, STR_FMT, e.n < etag_n ? (int)e.n : 0, e.p ? e.p : "");
+        out->ranges = r.code == 206 || r.code == 416 || http_response_header(&r, "content-range").n ||
+                      str_ieq(http_response_header(&r, "accept-ranges"), STR("bytes"));
+        if (http_total(&r) >= 0)
+            out->size = http_total(&r);
+        else if (http_response_header(&r, "content-encoding").n || !str_to_i64(http_response_header(&r, "content-length"), &out->size))
+            out->size = -1;
+        out->modified_ms = http_date_ms(http_response_header(&r, "last-modified"));
+        if (e.n < sizeof out->etag)
+            snprintf(out->etag, sizeof out->etag, STR_FMT, STR_ARG(e));
+        out->version = version_of(&r);
     }
     http_response_free(&r);
     return st;
 }
 
-static fz_status url_stat(http_fs *fs, const char *url, io_stat_info *info, char *etag, size_t etag_n, fz_error *err)
+static fz_status url_look(http_fs *fs, const char *url, url_info *out, fz_error *err)
 {
-    int64_t size, modified = -1;
-    fz_status st = url_head(fs, url, "HEAD", &size, &modified, etag, etag_n, err);
-    if (st != FZ_NOT_FOUND && (st != FZ_OK || size < 0))
-        st = url_head(fs, url, "GET", &size, &modified, etag, etag_n, err);
-    if (st == FZ_OK && size < 0)
-        st = error_set(err, FZ_UNSUPPORTED, "the server doesn't say how large the file is");
-    if (st != FZ_OK) {
-        error_where(err, url);
-        return st;
+    fz_status st = url_head(fs, url, "HEAD", out, err);
+    if (st != FZ_NOT_FOUND && (st != FZ_OK || out->size < 0 || !out->ranges)) {
+        url_info head = *out;
+        bool known = st == FZ_OK;
+        st = url_head(fs, url, "GET", out, err);
+        if (st == FZ_DATA && known) { /* an empty file: not even a first byte */
+            *out = head;
+            st = FZ_OK;
+        }
     }
-    *info = (io_stat_info){.size = (uint64_t)size, .mtime_us = modified > 0 ? modified * 1000 : 0};
-    return FZ_OK;
+    if (st != FZ_OK)
+        error_where(err, url);
+    return st;
 }
 
 static fz_status http_open(const io_fs *base, const char *url, mem *m, io_file **out, fz_error *err)
 {
-    io_stat_info info;
-    char etag[128] = "";
-    TRY(url_stat((http_fs *)base, url, &info, etag, sizeof etag, err));
-    TRY(url_open((http_fs *)base, url, info.size, etag, m, out, err));
-    if (!(*out)->version && info.mtime_us) /* the other validator that HTTP has */
-        (*out)->version = hash_mix((uint64_t)info.mtime_us, info.size) | 1;
+    http_fs *fs = (http_fs *)base;
+    url_info info;
+    TRY(url_look(fs, url, &info, err));
+    if (info.ranges && info.size >= 0)
+        TRY(url_open(fs, url, (uint64_t)info.size, info.etag, m, out, err));
+    else
+        TRY(spooled_open(fs, url, info.size, m, out, err));
+    (*out)->version = info.version;
     return FZ_OK;
 }
 
@@ -201,8 +368,15 @@ static fz_status http_open_sized(const io_fs *base, const char *url, uint64_t si
 
 static fz_status http_stat(const io_fs *base, const char *url, io_stat_info *out, fz_error *err)
 {
-    char etag[128];
-    return url_stat((http_fs *)base, url, out, etag, sizeof etag, err);
+    url_info info;
+    TRY(url_look((http_fs *)base, url, &info, err));
+    if (info.size < 0) {
+        error_set(err, FZ_UNSUPPORTED, "the server doesn't say how large the file is");
+        error_where(err, url);
+        return FZ_UNSUPPORTED;
+    }
+    *out = (io_stat_info){.size = (uint64_t)info.size, .mtime_us = info.modified_ms > 0 ? info.modified_ms * 1000 : 0};
+    return FZ_OK;
 }
 
 struct whole {
