@@ -69,6 +69,7 @@ typedef struct run {
     ib_catalog *cat;
     mem *m;
     arena a;
+    http_client *http;  /* or NULL */
     catalog_say_fn say;
     void *ctx;
     int64_t from_us;
@@ -120,6 +121,37 @@ static fz_status say_kind(run *r, fz_error *err)
     return st;
 }
 
+/* AWS tells anybody which region a bucket is in. S3 requests find it out by themselves, at the price of a detour that is worth a word. */
+static fz_status check_region(run *r, const char *location, fz_error *err)
+{
+    const char *region = config_text(r->c, "s3.region", NULL), *endpoint = config_text(r->c, "s3.endpoint", NULL);
+    const char *bucket = location ? strstr(location, "://") : NULL;
+    if (!region || !bucket || strncmp(location, "s3", 2) != 0 || !r->http)
+        return FZ_OK;
+    bucket += 3;
+    sbuf url;
+    sbuf_init(&url, r->m);
+    if (endpoint)
+        sbuf_addz(&url, endpoint);
+    else
+        sbuf_printf(&url, "https://s3.%s.amazonaws.com", region);
+    while (url.n && url.p[url.n - 1] == '/')
+        url.p[--url.n] = 0;
+    sbuf_addc(&url, '/');
+    str name = {bucket, strcspn(bucket, "/")};
+    http_escape(name, false, &url);
+    http_request q = {.method = "HEAD", .url = url.p, .timeout_ms = 5000};
+    fz_status st = FZ_OK;
+    if (!url.failed && http_fetch(r->http, &q, NULL) == FZ_OK) { /* what fails here fails again where it matters */
+        str is = http_response_header(&q, "x-amz-bucket-region");
+        if (is.n && !str_eqz(is, region))
+            st = tell(r, err, "note: bucket " STR_FMT " is in the region " STR_FMT ", s3.region says %s", STR_ARG(name), STR_ARG(is), region);
+    }
+    http_response_free(&q);
+    sbuf_free(&url);
+    return st;
+}
+
 static fz_status stop_at_first(void *ctx, const char *path, const io_stat_info *info, fz_error *err)
 {
     *(bool *)ctx = true;
@@ -133,9 +165,13 @@ static fz_status check_warehouse(run *r, fz_error *err)
         return tell(r, err, "there is no table yet to read");
     bool any = false;
     fz_error e = {0};
+    TRY(check_region(r, w, err));
     fz_status st = io_list(r->cat->io, w, stop_at_first, &any, &e);
-    if (!st || st == FZ_NOT_FOUND || any)
+    bool local = io_local_path(w) != NULL;
+    if (!st || (st == FZ_NOT_FOUND && local) || any)
         return tell(r, err, "the warehouse %s is reached; %s (%.0f ms)", w, any ? "it holds files" : "it is empty", took_ms(r));
+    if (st == FZ_NOT_FOUND) /* an empty one would be listed */
+        error_hint(&e, "there is no such bucket: check warehouse and s3.endpoint");
     if (err)
         *err = e;
     return st;
@@ -165,6 +201,8 @@ static fz_status check_table(run *r, ib_ident id, fz_error *err)
     const ib_snapshot *s = ib_current_snapshot(t->md);
     char *file = s && s->manifest_list.n ? arena_strndup(&r->a, s->manifest_list.p, s->manifest_list.n) : NULL;
     io_stat_info info;
+    if (!st)
+        st = check_region(r, file ? file : t->metadata_location, err);
     if (!st && file)
         st = io_stat(t->md->io, file, &info, err);
     if (!st && file)
@@ -201,7 +239,7 @@ static fz_status steps(run *r, const catalog_open_options *o, file_io *io, fz_er
 
 fz_status catalog_check(const config_catalog *c, const catalog_open_options *o, file_io *io, mem *m, catalog_say_fn say, void *ctx, fz_error *err)
 {
-    run r = {.c = c, .m = m, .say = say, .ctx = ctx};
+    run r = {.c = c, .m = m, .http = o->shared.http, .say = say, .ctx = ctx};
     fz_error e = {0};
     arena_init(&r.a, m);
     fz_status st = steps(&r, o, io, &e);

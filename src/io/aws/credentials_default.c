@@ -149,7 +149,7 @@ typedef struct chain {
 static fz_status nothing_found(const fz_error *why, fz_error *err)
 {
     error_sql(err, FZ_INVALID, "28000", "there are no AWS credentials: not in the environment, a profile, a container's or an instance's service%s%s%s",
-              why->message[0] ? " (" : "", why->message, why->message[0] ? ")" : "");
+              why->message[0] ? " (which says: " : "", why->message, why->message[0] ? ")" : "");
     error_hint(err, "set s3.access-key-id and s3.secret-access-key, AWS_PROFILE or AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY; a public bucket needs none: "
                     "s3.anonymous true");
     return FZ_INVALID;
