@@ -270,7 +270,8 @@ static bool call_again(http_request *r)
                    strcmp(code, "InvalidToken") == 0 || (mute && strcmp(r->method, "HEAD") == 0 && (r->code == 400 || r->code == 403));
     if (expired && (r->code == 400 || r->code == 403 || r->code == 401))
         return keys_renew(c);
-    return (r->code == 400 && strcmp(code, "RequestTimeout") == 0) || (r->code == 409 && strcmp(code, "ConditionalRequestConflict") == 0);
+    bool spoiled = strcmp(code, "BadDigest") == 0 || strcmp(code, "XAmzContentSHA256Mismatch") == 0; /* on its way: what is sent was summed here */
+    return (r->code == 400 && (spoiled || strcmp(code, "RequestTimeout") == 0)) || (r->code == 409 && strcmp(code, "ConditionalRequestConflict") == 0);
 }
 
 fz_status s3_call_init(s3_call *c, s3_fs *fs, const char *method, const char *location, str bucket, str key, fz_error *err)
