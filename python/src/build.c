@@ -730,7 +730,7 @@ static int column_build(node *x, PyObject *values, Py_ssize_t rows, const char *
     return 0;
 }
 
-int build_columns(Py_ssize_t n, PyObject *const *names, PyObject *const *columns, struct ArrowSchema *schema, struct ArrowArray *array)
+int py_build_columns(Py_ssize_t n, PyObject *const *names, PyObject *const *columns, struct ArrowSchema *schema, struct ArrowArray *array)
 {
     node *top = calloc(1, sizeof *top);
     int rc = -1;
@@ -829,7 +829,7 @@ static PyObject *as_list(PyObject *v, PyObject *key)
     return l;
 }
 
-int build_table(PyObject *o, struct ArrowSchema *schema, struct ArrowArray *array)
+int py_build_table(PyObject *o, struct ArrowSchema *schema, struct ArrowArray *array)
 {
     if (!PyDict_Check(o))
         return rows_build(o, schema, array);
@@ -852,7 +852,7 @@ int build_table(PyObject *o, struct ArrowSchema *schema, struct ArrowArray *arra
         }
     }
     if (!rc)
-        rc = build_columns(got, names, columns, schema, array);
+        rc = py_build_columns(got, names, columns, schema, array);
     for (Py_ssize_t i = 0; i < got; i++) {
         Py_DECREF(names[i]);
         Py_DECREF(columns[i]);

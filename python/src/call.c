@@ -1,5 +1,5 @@
 /*
- * call.c: see call_run in py_int.h. The helper is one thread of the process, made when first needed; it knows no Python. Where it is at work
+ * call.c: see py_call_run in py_int.h. The helper is one thread of the process, made when first needed; it knows no Python. Where it is at work
  * already (a signal's handler runs a statement), or can't be made, the call is made here.
  *
  *   main thread                      helper
@@ -110,7 +110,7 @@ static bool wait_a_while(void)
 
 static PyObject *on_progress; /* guarded by the interpreter's lock */
 
-void call_on_progress(PyObject *progress)
+void py_call_on_progress(PyObject *progress)
 {
     PyObject *old = on_progress;
     on_progress = progress == Py_None ? NULL : progress;
@@ -138,12 +138,12 @@ static int show_progress(session_h *s, int64_t worked_ms)
     return r ? 0 : -1;
 }
 
-void call_begin(session_h *s)
+void py_call_begin(session_h *s)
 {
     s->worked_ms = s->shown_ms = 0;
 }
 
-void call_over(session_h *s)
+void py_call_over(session_h *s)
 {
     if (!s->shown_ms || !on_progress)
         return;
@@ -164,7 +164,7 @@ static int look_around(session_h *s, int64_t worked_ms)
     return PyErr_CheckSignals() ? -1 : show_progress(s, worked_ms);
 }
 
-int call_run(session_h *s, bool quick, call_fn fn, void *arg)
+int py_call_run(session_h *s, bool quick, call_fn fn, void *arg)
 {
     PyThreadState *ts = PyEval_SaveThread();
     bool main = in_main_thread();

@@ -29,7 +29,7 @@ static PyObject *errors_call(const char *function, PyObject *args)
 
 static PyObject *decode(const char *p, size_t n) { return PyUnicode_DecodeUTF8(p, (Py_ssize_t)n, "replace"); }
 
-PyObject *raise_error(const fz_error *err, const char *sql)
+PyObject *py_raise_error(const fz_error *err, const char *sql)
 {
     text t = {.n = 0};
     fz_error_text(err, sql, text_add, &t);
@@ -40,7 +40,7 @@ PyObject *raise_error(const fz_error *err, const char *sql)
                                              (long long)err->offset, (long long)err->line, (long long)err->column));
 }
 
-PyObject *raise_closed(const char *message)
+PyObject *py_raise_closed(const char *message)
 {
     return errors_call("closed", Py_BuildValue("(s)", message));
 }

@@ -49,7 +49,7 @@ static fz_status no_memory(fz_error *err) { return say(err, FZ_NOMEM, "53200", "
 
 /* ---- lakes and sessions ---- */
 
-fz_status lake_open(const char *location, const fz_option *options, size_t n, lake_h **out, fz_error *err)
+fz_status py_lake_open(const char *location, const fz_option *options, size_t n, lake_h **out, fz_error *err)
 {
     fz_runtime *rt;
     lake_h *l = calloc(1, sizeof *l);
@@ -68,13 +68,13 @@ fz_status lake_open(const char *location, const fz_option *options, size_t n, la
     return FZ_OK;
 }
 
-lake_h *lake_ref(lake_h *l)
+lake_h *py_lake_ref(lake_h *l)
 {
     atomic_fetch_add(&l->refs, 1);
     return l;
 }
 
-void lake_unref(lake_h *l)
+void py_lake_unref(lake_h *l)
 {
     if (!l || atomic_fetch_sub(&l->refs, 1) != 1)
         return;
@@ -83,7 +83,7 @@ void lake_unref(lake_h *l)
     free(l);
 }
 
-fz_status lake_usable(const lake_h *l, fz_error *err)
+fz_status py_lake_usable(const lake_h *l, fz_error *err)
 {
     if (l->closed)
         return say(err, FZ_INVALID, "08003", "the lake is closed", "");
@@ -92,9 +92,9 @@ fz_status lake_usable(const lake_h *l, fz_error *err)
     return FZ_OK;
 }
 
-fz_status session_open(lake_h *l, session_h **out, fz_error *err)
+fz_status py_session_open(lake_h *l, session_h **out, fz_error *err)
 {
-    fz_status st = lake_usable(l, err);
+    fz_status st = py_lake_usable(l, err);
     session_h *s = st ? NULL : calloc(1, sizeof *s);
     if (!s)
         return st ? st : no_memory(err);
@@ -105,31 +105,31 @@ fz_status session_open(lake_h *l, session_h **out, fz_error *err)
     }
     atomic_init(&s->refs, 1);
     pthread_mutex_init(&s->lock, NULL);
-    s->lake = lake_ref(l);
+    s->lake = py_lake_ref(l);
     *out = s;
     return FZ_OK;
 }
 
-session_h *session_ref(session_h *s)
+session_h *py_session_ref(session_h *s)
 {
     atomic_fetch_add(&s->refs, 1);
     return s;
 }
 
-void session_unref(session_h *s)
+void py_session_unref(session_h *s)
 {
     if (!s || atomic_fetch_sub(&s->refs, 1) != 1)
         return;
     if (s->lake->pid == getpid())
         fz_session_close(s->s);
     pthread_mutex_destroy(&s->lock);
-    lake_unref(s->lake);
+    py_lake_unref(s->lake);
     free(s);
 }
 
 /* ---- results ---- */
 
-result_h *result_new(session_h *s, fz_result *r)
+result_h *py_result_new(session_h *s, fz_result *r)
 {
     result_h *h = calloc(1, sizeof *h);
     if (!h) {
@@ -137,7 +137,7 @@ result_h *result_new(session_h *s, fz_result *r)
         return NULL;
     }
     atomic_init(&h->refs, 1);
-    h->s = session_ref(s);
+    h->s = py_session_ref(s);
     h->r = r;
     h->counted = fz_result_has_rows(r);
     atomic_fetch_add(&s->open, h->counted);
@@ -151,7 +151,7 @@ result_h *result_new(session_h *s, fz_result *r)
     return h;
 }
 
-result_h *result_ref(result_h *r)
+result_h *py_result_ref(result_h *r)
 {
     atomic_fetch_add(&r->refs, 1);
     return r;
@@ -182,7 +182,7 @@ static void close_locked(result_h *r)
         fz_result_release(x);
 }
 
-void result_close(result_h *r)
+void py_result_close(result_h *r)
 {
     bool mine = r->s->lake->pid == getpid(); /* in the child of a fork the lock may be held by a thread that isn't there */
     if (mine)
@@ -192,7 +192,7 @@ void result_close(result_h *r)
         pthread_mutex_unlock(&r->s->lock);
 }
 
-void result_unref(result_h *r)
+void py_result_unref(result_h *r)
 {
     if (!r || atomic_fetch_sub(&r->refs, 1) != 1)
         return;
@@ -204,8 +204,8 @@ void result_unref(result_h *r)
     if (r->next)
         r->next->prev = r->prev;
     pthread_mutex_unlock(&open_lock);
-    result_close(r);
-    session_unref(r->s);
+    py_result_close(r);
+    py_session_unref(r->s);
     if (r->failure && Py_IsInitialized()) {
         PyGILState_STATE g = PyGILState_Ensure();
         Py_DECREF(r->failure);
@@ -225,7 +225,7 @@ static bool ref_alive(result_h *r)
     return false;
 }
 
-void results_close_all(void)
+void py_results_close_all(void)
 {
     for (;;) {
         result_h *r = NULL;
@@ -237,14 +237,14 @@ void results_close_all(void)
         if (!r)
             return;
         fz_session_cancel(r->s->s);
-        result_close(r);
-        result_unref(r);
+        py_result_close(r);
+        py_result_unref(r);
     }
 }
 
-fz_status result_schema(result_h *r, struct ArrowSchema *out, fz_error *err)
+fz_status py_result_schema(result_h *r, struct ArrowSchema *out, fz_error *err)
 {
-    fz_status st = lake_usable(r->s->lake, err);
+    fz_status st = py_lake_usable(r->s->lake, err);
     if (st)
         return st;
     pthread_mutex_lock(&r->life);
@@ -253,7 +253,7 @@ fz_status result_schema(result_h *r, struct ArrowSchema *out, fz_error *err)
     return st;
 }
 
-fz_status result_keep(result_h *r, struct ArrowArray *a, bool before, fz_error *err)
+fz_status py_result_keep(result_h *r, struct ArrowArray *a, bool before, fz_error *err)
 {
     array_node *n = malloc(sizeof *n);
     if (!n) {
@@ -271,10 +271,10 @@ fz_status result_keep(result_h *r, struct ArrowArray *a, bool before, fz_error *
     return FZ_OK;
 }
 
-fz_status result_next(result_h *r, struct ArrowArray *out, fz_error *err)
+fz_status py_result_next(result_h *r, struct ArrowArray *out, fz_error *err)
 {
     out->release = NULL;
-    fz_status st = lake_usable(r->s->lake, err);
+    fz_status st = py_lake_usable(r->s->lake, err);
     if (st)
         return st;
     if (r->closed)

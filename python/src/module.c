@@ -3,16 +3,16 @@
 
 static PyObject *close_all(PyObject *self, PyObject *unused)
 {
-    call_on_progress(NULL);
+    py_call_on_progress(NULL);
     Py_BEGIN_ALLOW_THREADS
-    results_close_all();
+    py_results_close_all();
     Py_END_ALLOW_THREADS
     Py_RETURN_NONE;
 }
 
 static PyObject *on_progress(PyObject *self, PyObject *fn)
 {
-    call_on_progress(fn);
+    py_call_on_progress(fn);
     Py_RETURN_NONE;
 }
 
@@ -29,7 +29,7 @@ static PyObject *to_stream(PyObject *self, PyObject *o)
     struct ArrowArrayStream *s = calloc(1, sizeof *s);
     if (!s)
         return PyErr_NoMemory();
-    PyObject *c = source_stream(o, s) ? NULL : PyCapsule_New(s, "arrow_array_stream", stream_free);
+    PyObject *c = py_source_stream(o, s) ? NULL : PyCapsule_New(s, "arrow_array_stream", stream_free);
     if (!c) {
         if (s->release)
             s->release(s);
@@ -69,7 +69,7 @@ PyMODINIT_FUNC PyInit__frazil(void); /* the interpreter's, declared nowhere */
 PyMODINIT_FUNC PyInit__frazil(void)
 {
     PyObject *m = PyModule_Create(&definition);
-    if (m && (types_add(m) || PyModule_AddStringConstant(m, "version", fz_version()) < 0))
+    if (m && (py_types_add(m) || PyModule_AddStringConstant(m, "version", fz_version()) < 0))
         Py_CLEAR(m);
     return m;
 }

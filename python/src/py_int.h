@@ -67,26 +67,26 @@ typedef struct result_h {
     PyObject *failure;         /* an exception that a consumer of the stream can't raise for us; owned with the interpreter's lock */
 } result_h;
 
-lake_h *lake_ref(lake_h *l);
-void lake_unref(lake_h *l);
-session_h *session_ref(session_h *s);
-void session_unref(session_h *s);
-fz_status lake_open(const char *location, const fz_option *options, size_t n, lake_h **out, fz_error *err);
-fz_status session_open(lake_h *l, session_h **out, fz_error *err);
+lake_h *py_lake_ref(lake_h *l);
+void py_lake_unref(lake_h *l);
+session_h *py_session_ref(session_h *s);
+void py_session_unref(session_h *s);
+fz_status py_lake_open(const char *location, const fz_option *options, size_t n, lake_h **out, fz_error *err);
+fz_status py_session_open(lake_h *l, session_h **out, fz_error *err);
 /* Takes r. NULL: no memory, r is released. */
-result_h *result_new(session_h *s, fz_result *r);
-result_h *result_ref(result_h *r);
-void result_unref(result_h *r);
+result_h *py_result_new(session_h *s, fz_result *r);
+result_h *py_result_ref(result_h *r);
+void py_result_unref(result_h *r);
 /* Ends the query and what was read ahead; the handle stays. Takes the session's lock. */
-void result_close(result_h *r);
+void py_result_close(result_h *r);
 /* FZ_INVALID with a message where the lake was closed, or by another process. */
-fz_status lake_usable(const lake_h *l, fz_error *err);
+fz_status py_lake_usable(const lake_h *l, fz_error *err);
 /* At the interpreter's exit: ends every result that is still open. */
-void results_close_all(void);
+void py_results_close_all(void);
 /* With the session's lock: the next array, from what was read ahead or the query; release NULL at the end. */
-fz_status result_next(result_h *r, struct ArrowArray *out, fz_error *err);
+fz_status py_result_next(result_h *r, struct ArrowArray *out, fz_error *err);
 /* Puts an array behind (of what was read ahead) or before it; takes it. */
-fz_status result_keep(result_h *r, struct ArrowArray *a, bool before, fz_error *err);
+fz_status py_result_keep(result_h *r, struct ArrowArray *a, bool before, fz_error *err);
 
 /* ---- calls ---- */
 
@@ -96,52 +96,52 @@ typedef void (*call_fn)(void *arg);
  * signals: an exception of a handler (KeyboardInterrupt) cancels the statement. Returns -1 with that exception set; fn has ended then all the
  * same. quick: no helper is worth it, signals are looked at after the call.
  */
-int call_run(session_h *s, bool quick, call_fn fn, void *arg);
+int py_call_run(session_h *s, bool quick, call_fn fn, void *arg);
 /* What draws progress: called in the main thread as progress(bytes_done, bytes_total, rows_done) once a statement has worked for a second, then about ten times a
  * second, and as progress(None) when it is over. NULL or None: nothing. The reference is the caller's. */
-void call_on_progress(PyObject *progress);
+void py_call_on_progress(PyObject *progress);
 /* A statement begins; it is over. With the interpreter's lock. */
-void call_begin(session_h *s);
-void call_over(session_h *s);
+void py_call_begin(session_h *s);
+void py_call_over(session_h *s);
 
 /* ---- errors ---- */
 
 /* Raises the exception for err; sql may be NULL. Returns NULL. */
-PyObject *raise_error(const fz_error *err, const char *sql);
-PyObject *raise_closed(const char *message);
+PyObject *py_raise_error(const fz_error *err, const char *sql);
+PyObject *py_raise_closed(const char *message);
 
 /* ---- Arrow ---- */
 
 /* A capsule "arrow_array_stream" of the rest of a result. requested: a capsule "arrow_schema", None or NULL. */
-PyObject *stream_capsule(result_h *r, PyObject *requested);
+PyObject *py_stream_capsule(result_h *r, PyObject *requested);
 /* The session that a stream of ours works with; NULL: it is somebody else's. */
-const session_h *stream_session(const struct ArrowArrayStream *s);
-PyObject *schema_capsule(struct ArrowSchema *moved);
+const session_h *py_stream_session(const struct ArrowArrayStream *s);
+PyObject *py_schema_capsule(struct ArrowSchema *moved);
 /* The columns; may be called with the interpreter's lock. */
-fz_status result_schema(result_h *r, struct ArrowSchema *out, fz_error *err);
+fz_status py_result_schema(result_h *r, struct ArrowSchema *out, fz_error *err);
 /* A stream of one struct array; takes both, also on failure (-1, no exception). */
-int stream_of_array(struct ArrowSchema *schema, struct ArrowArray *array, struct ArrowArrayStream *out);
+int py_stream_of_array(struct ArrowSchema *schema, struct ArrowArray *array, struct ArrowArrayStream *out);
 /* Whether a result whose columns have these formats can be handed out as requested; the first column that can't be is *bad. */
-bool request_fits(const struct ArrowSchema *have, const struct ArrowSchema *want, int64_t *bad);
+bool py_request_fits(const struct ArrowSchema *have, const struct ArrowSchema *want, int64_t *bad);
 
 /* Columns of Python values as one struct array. names: n UTF-8 names; columns: n sequences (lists or tuples) of one length.
  * -1 with a TypeError or ValueError that names the column. */
-int build_columns(Py_ssize_t n, PyObject *const *names, PyObject *const *columns, struct ArrowSchema *schema, struct ArrowArray *array);
+int py_build_columns(Py_ssize_t n, PyObject *const *names, PyObject *const *columns, struct ArrowSchema *schema, struct ArrowArray *array);
 /* A dict of sequences, a sequence of dicts, as one struct array. */
-int build_table(PyObject *o, struct ArrowSchema *schema, struct ArrowArray *array);
+int py_build_table(PyObject *o, struct ArrowSchema *schema, struct ArrowArray *array);
 
 /* Appends rows [from, from+n) of a struct array to a list, as tuples. */
-int read_rows(const struct ArrowSchema *schema, const struct ArrowArray *a, int64_t from, int64_t n, PyObject *list);
+int py_read_rows(const struct ArrowSchema *schema, const struct ArrowArray *a, int64_t from, int64_t n, PyObject *list);
 
 /* An object's rows as a stream: __arrow_c_stream__, __arrow_c_array__, dicts and lists. 0; -1 with an exception. */
-int source_stream(PyObject *o, struct ArrowArrayStream *out);
+int py_source_stream(PyObject *o, struct ArrowArrayStream *out);
 /* fz_table_fn; ctx is a source_ctx: lookup(name) gives an object, or None. */
 typedef struct source_ctx { session_h *s; PyObject *lookup, *failure; } source_ctx;
-fz_status source_find(void *ctx, const char *name, struct ArrowArrayStream *out, fz_error *err);
+fz_status py_source_find(void *ctx, const char *name, struct ArrowArrayStream *out, fz_error *err);
 
 /* ---- types ---- */
 
-int types_add(PyObject *module);
+int py_types_add(PyObject *module);
 
 /* datetime, decimal, uuid: imported when first needed; borrowed. NULL with an exception. */
 typedef enum py_class { PY_DATE, PY_TIME, PY_DATETIME, PY_TIMEDELTA, PY_UTC, PY_EPOCH, PY_EPOCH_UTC, PY_DECIMAL, PY_UUID, PY_CLASSES } py_class;

@@ -194,7 +194,7 @@ static PyObject *read_value(const struct ArrowSchema *s, const struct ArrowArray
     return unreadable(s);
 }
 
-int read_rows(const struct ArrowSchema *schema, const struct ArrowArray *a, int64_t from, int64_t n, PyObject *list)
+int py_read_rows(const struct ArrowSchema *schema, const struct ArrowArray *a, int64_t from, int64_t n, PyObject *list)
 {
     for (int64_t i = from; i < from + n; i++) {
         PyObject *row = PyTuple_New((Py_ssize_t)schema->n_children);

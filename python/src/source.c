@@ -28,7 +28,7 @@ static int from_array(PyObject *pair, struct ArrowArrayStream *out)
     struct ArrowSchema *s = ca ? PyCapsule_GetPointer(cs, "arrow_schema") : NULL;
     struct ArrowArray *a = s ? PyCapsule_GetPointer(ca, "arrow_array") : NULL;
     if (a && s->release && a->release) {
-        rc = stream_of_array(s, a, out);
+        rc = py_stream_of_array(s, a, out);
         s->release = NULL;
         a->release = NULL;
         if (rc)
@@ -46,9 +46,9 @@ static int from_values(PyObject *o, struct ArrowArrayStream *out)
 {
     struct ArrowSchema schema = {0};
     struct ArrowArray array = {0};
-    if (build_table(o, &schema, &array))
+    if (py_build_table(o, &schema, &array))
         return -1;
-    if (stream_of_array(&schema, &array, out)) {
+    if (py_stream_of_array(&schema, &array, out)) {
         PyErr_NoMemory();
         return -1;
     }
@@ -73,7 +73,7 @@ static int from_pandas(PyObject *o, struct ArrowArrayStream *out)
     return rc;
 }
 
-int source_stream(PyObject *o, struct ArrowArrayStream *out)
+int py_source_stream(PyObject *o, struct ArrowArrayStream *out)
 {
     out->release = NULL;
     if (!PyType_Check(o) && PyObject_HasAttrString(o, "__arrow_c_stream__")) {
@@ -98,14 +98,14 @@ int source_stream(PyObject *o, struct ArrowArrayStream *out)
 /* Rows that are still to come from the very session that runs the statement: they would wait for each other. */
 static bool own_rows(const source_ctx *x, const char *name, struct ArrowArrayStream *s)
 {
-    if (stream_session(s) != x->s)
+    if (py_stream_session(s) != x->s)
         return false;
     s->release(s);
     PyErr_Format(PyExc_NotImplementedError, "%s is a result of the same transaction that is still being computed: execute() it first", name);
     return true;
 }
 
-fz_status source_find(void *ctx, const char *name, struct ArrowArrayStream *out, fz_error *err)
+fz_status py_source_find(void *ctx, const char *name, struct ArrowArrayStream *out, fz_error *err)
 {
     source_ctx *x = ctx;
     if (!x || !x->lookup || x->lookup == Py_None)
@@ -115,7 +115,7 @@ fz_status source_find(void *ctx, const char *name, struct ArrowArrayStream *out,
     PyObject *o = PyObject_CallFunction(x->lookup, "s", name);
     if (o == Py_None) {
         st = FZ_NOT_FOUND;
-    } else if (!o || source_stream(o, out) || own_rows(x, name, out)) {
+    } else if (!o || py_source_stream(o, out) || own_rows(x, name, out)) {
         PyObject *type, *value, *trace;
         PyErr_Fetch(&type, &value, &trace);
         PyErr_NormalizeException(&type, &value, &trace);

@@ -2,7 +2,7 @@
  * stream.c: a result as an Arrow stream, in a capsule.
  *
  * The consumer may ask from any thread, with the interpreter's lock or without, and after the interpreter is gone. Where the thread
- * belongs to Python the call goes through call_run, so that Ctrl-C works and other threads of Python go on; else it is made directly.
+ * belongs to Python the call goes through py_call_run, so that Ctrl-C works and other threads of Python go on; else it is made directly.
  * An exception that comes meanwhile (KeyboardInterrupt) can't be raised through the interface: the stream fails with ECANCELED and the
  * result keeps the exception, for who began the conversion (relation.py).
  *
@@ -106,7 +106,7 @@ static int layout_wanted(const struct ArrowSchema *have, const struct ArrowSchem
     return -1;
 }
 
-bool request_fits(const struct ArrowSchema *have, const struct ArrowSchema *want, int64_t *bad)
+bool py_request_fits(const struct ArrowSchema *have, const struct ArrowSchema *want, int64_t *bad)
 {
     *bad = -1;
     if (!want->format || strcmp(want->format, "+s") != 0 || have->n_children != want->n_children)
@@ -142,7 +142,7 @@ static int get_schema(struct ArrowArrayStream *s, struct ArrowSchema *out)
     stream *x = s->private_data;
     static const char *const large[] = {"U", "Z"}, *const views[] = {"vu", "vz"};
     out->release = NULL;
-    if (result_schema(x->r, out, &x->err))
+    if (py_result_schema(x->r, out, &x->err))
         return code_of(&x->err);
     for (int64_t i = 0; i < x->n && i < out->n_children; i++)
         if (x->as[i])
@@ -156,7 +156,7 @@ static void next_run(void *arg)
 {
     next_call *c = arg;
     int64_t from = tick_us();
-    c->st = result_next(c->x->r, c->out, &c->x->err);
+    c->st = py_result_next(c->x->r, c->out, &c->x->err);
     c->us = tick_us() - from;
 }
 
@@ -178,7 +178,7 @@ static void next_in_python(next_call *c)
     PyGILState_STATE g = PyGILState_Ensure();
     PyObject *before[3];
     PyErr_Fetch(&before[0], &before[1], &before[2]); /* the consumer's own, if any */
-    if (call_run(r->s, r->quick, next_run, c)) {
+    if (py_call_run(r->s, r->quick, next_run, c)) {
         keep_exception(r);
         if (c->out->release)
             c->out->release(c->out);
@@ -186,12 +186,12 @@ static void next_in_python(next_call *c)
         c->st = FZ_CANCELLED;
     }
     else if (c->st) { /* the same failure as an exception of ours */
-        raise_error(&c->x->err, NULL);
+        py_raise_error(&c->x->err, NULL);
         keep_exception(r);
     }
     r->quick = c->us < 2000;
     if (c->st || !c->out->release)
-        call_over(r->s);
+        py_call_over(r->s);
     PyErr_Restore(before[0], before[1], before[2]);
     PyGILState_Release(g);
 }
@@ -233,10 +233,10 @@ static void stream_release(struct ArrowArrayStream *s)
     PyThreadState *ts = NULL;
     if (python) { /* ending a query may wait for workers, who may want the interpreter's lock */
         g = PyGILState_Ensure();
-        call_over(x->r->s);
+        py_call_over(x->r->s);
         ts = PyEval_SaveThread();
     }
-    result_unref(x->r);
+    py_result_unref(x->r);
     if (python) {
         PyEval_RestoreThread(ts);
         PyGILState_Release(g);
@@ -246,7 +246,7 @@ static void stream_release(struct ArrowArrayStream *s)
     s->release = NULL;
 }
 
-const session_h *stream_session(const struct ArrowArrayStream *s)
+const session_h *py_stream_session(const struct ArrowArrayStream *s)
 {
     return s->release == stream_release ? ((stream *)s->private_data)->r->s : NULL;
 }
@@ -267,7 +267,7 @@ static void schema_capsule_free(PyObject *capsule)
     free(s);
 }
 
-PyObject *schema_capsule(struct ArrowSchema *moved)
+PyObject *py_schema_capsule(struct ArrowSchema *moved)
 {
     struct ArrowSchema *s = malloc(sizeof *s);
     if (s)
@@ -292,12 +292,12 @@ static int follow_request(stream *x, PyObject *requested)
         PyErr_SetString(PyExc_ValueError, "the requested schema was released already");
         return -1;
     }
-    if (result_schema(x->r, &have, &err)) {
-        raise_error(&err, NULL);
+    if (py_result_schema(x->r, &have, &err)) {
+        py_raise_error(&err, NULL);
         return -1;
     }
     int rc = -1;
-    if (!request_fits(&have, want, &bad)) {
+    if (!py_request_fits(&have, want, &bad)) {
         if (bad >= 0)
             PyErr_Format(PyExc_ValueError, "column %s has the Arrow format '%s', which can't be handed out as '%s': cast it in the query",
                          have.children[bad]->name, have.children[bad]->format,
@@ -317,7 +317,7 @@ static int follow_request(stream *x, PyObject *requested)
     return rc;
 }
 
-PyObject *stream_capsule(result_h *r, PyObject *requested)
+PyObject *py_stream_capsule(result_h *r, PyObject *requested)
 {
     struct ArrowArrayStream *s = calloc(1, sizeof *s);
     stream *x = calloc(1, sizeof *x);
@@ -336,7 +336,7 @@ PyObject *stream_capsule(result_h *r, PyObject *requested)
         free(s);
         return NULL;
     }
-    result_ref(r);
+    py_result_ref(r);
     *s = (struct ArrowArrayStream){get_schema, get_next, last_error, stream_release, x};
     return c;
 }
@@ -374,7 +374,7 @@ static void single_release(struct ArrowArrayStream *s)
     s->release = NULL;
 }
 
-int stream_of_array(struct ArrowSchema *schema, struct ArrowArray *array, struct ArrowArrayStream *out)
+int py_stream_of_array(struct ArrowSchema *schema, struct ArrowArray *array, struct ArrowArrayStream *out)
 {
     single *x = malloc(sizeof *x);
     if (!x) {

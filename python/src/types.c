@@ -82,16 +82,16 @@ static PyObject *lake_make(PyTypeObject *type, PyObject *args, PyObject *kwargs)
     if (!o)
         return NULL;
     Py_BEGIN_ALLOW_THREADS
-    st = lake_open(location, o, n, &h, &err);
+    st = py_lake_open(location, o, n, &h, &err);
     Py_END_ALLOW_THREADS
     free(o);
     if (st)
-        return raise_error(&err, NULL);
+        return py_raise_error(&err, NULL);
     lake_obj *self = (lake_obj *)object_new(type);
     if (self)
         self->h = h;
     else
-        lake_unref(h);
+        py_lake_unref(h);
     return (PyObject *)self;
 }
 
@@ -99,7 +99,7 @@ static void lake_dealloc(PyObject *self)
 {
     lake_h *h = ((lake_obj *)self)->h;
     Py_BEGIN_ALLOW_THREADS
-    lake_unref(h);
+    py_lake_unref(h);
     Py_END_ALLOW_THREADS
     object_free(self);
 }
@@ -120,11 +120,11 @@ static PyObject *lake_session(PyObject *self, PyObject *unused)
 {
     session_h *h;
     fz_error err;
-    if (session_open(((lake_obj *)self)->h, &h, &err))
-        return raise_error(&err, NULL);
+    if (py_session_open(((lake_obj *)self)->h, &h, &err))
+        return py_raise_error(&err, NULL);
     session_obj *s = (session_obj *)object_new(session_type);
     if (!s) {
-        session_unref(h);
+        py_session_unref(h);
         return NULL;
     }
     s->h = h;
@@ -153,7 +153,7 @@ static void session_dealloc(PyObject *self)
     free(s->got.all);
     pthread_mutex_destroy(&s->got.lock);
     Py_BEGIN_ALLOW_THREADS
-    session_unref(h);
+    py_session_unref(h);
     Py_END_ALLOW_THREADS
     object_free(self);
 }
@@ -227,9 +227,9 @@ static void execute_run(void *arg)
 {
     work *w = arg;
     fz_session *s = w->s->h->s;
-    if ((w->st = lake_usable(w->s->h->lake, &w->err)))
+    if ((w->st = py_lake_usable(w->s->h->lake, &w->err)))
         return;
-    fz_session_on_unknown_table(s, source_find, &w->source);
+    fz_session_on_unknown_table(s, py_source_find, &w->source);
     fz_session_on_notice(s, notice_keep, &w->s->got);
     for (const char *rest = w->sql; rest;) {
         fz_params p = {&w->schema, &w->row};
@@ -256,7 +256,7 @@ static void load_run(void *arg)
 {
     work *w = arg;
     fz_session *s = w->s->h->s;
-    if ((w->st = lake_usable(w->s->h->lake, &w->err)))
+    if ((w->st = py_lake_usable(w->s->h->lake, &w->err)))
         return;
     fz_session_on_notice(s, notice_keep, &w->s->got);
     w->st = fz_load(s, w->files, w->n_files, w->table, w->options, w->n_options, &w->r, &w->err);
@@ -267,11 +267,11 @@ static void load_run(void *arg)
 static PyObject *work_do(work *w, call_fn fn)
 {
     session_h *s = w->s->h;
-    call_begin(s);
-    int bad = call_run(s, false, fn, w);
+    py_call_begin(s);
+    int bad = py_call_run(s, false, fn, w);
     bool rows = !bad && !w->st && w->r && fz_result_has_rows(w->r);
     if (!rows)
-        call_over(s);
+        py_call_over(s);
     PyObject *out = NULL;
     if (bad || w->st) {
         if (w->r) {
@@ -282,17 +282,17 @@ static PyObject *work_do(work *w, call_fn fn)
         if (!bad && w->source.failure)
             PyErr_SetObject((PyObject *)Py_TYPE(w->source.failure), w->source.failure);
         else if (!bad)
-            raise_error(&w->err, w->at);
+            py_raise_error(&w->err, w->at);
     } else if (!w->r) {
         Py_INCREF(Py_None);
         out = Py_None;
     } else {
-        result_h *h = result_new(s, w->r);
+        result_h *h = py_result_new(s, w->r);
         result_obj *r = h ? (result_obj *)object_new(result_type) : NULL;
         if (r)
             r->h = h;
         else if (h)
-            result_unref(h);
+            py_result_unref(h);
         else
             PyErr_NoMemory();
         out = (PyObject *)r;
@@ -320,7 +320,7 @@ static int params_build(PyObject *params, work *w)
         rc = names[i] && columns[i] ? 0 : -1;
     }
     if (!rc)
-        rc = build_columns(n, names, columns, &w->schema, &w->row);
+        rc = py_build_columns(n, names, columns, &w->schema, &w->row);
     if (!rc)
         w->row.length = 1; /* also where there are no columns */
     for (Py_ssize_t i = 0; names && i < 2 * n; i++)
@@ -374,7 +374,7 @@ static PyObject *session_load(PyObject *self, PyObject *args)
 static PyObject *session_cancel(PyObject *self, PyObject *unused)
 {
     session_h *h = ((session_obj *)self)->h;
-    if (lake_usable(h->lake, NULL) == FZ_OK)
+    if (py_lake_usable(h->lake, NULL) == FZ_OK)
         fz_session_cancel(h->s);
     Py_RETURN_NONE;
 }
@@ -383,7 +383,7 @@ static PyObject *session_progress(PyObject *self, PyObject *unused)
 {
     fz_progress p = {0};
     session_h *h = ((session_obj *)self)->h;
-    if (lake_usable(h->lake, NULL) == FZ_OK)
+    if (py_lake_usable(h->lake, NULL) == FZ_OK)
         fz_session_progress(h->s, &p);
     return Py_BuildValue("(LLL)", (long long)p.bytes_done, (long long)p.bytes_total, (long long)p.rows_done);
 }
@@ -417,7 +417,7 @@ static void result_dealloc(PyObject *self)
     h->failure = NULL;
     Py_XDECREF(failure);
     Py_BEGIN_ALLOW_THREADS
-    result_unref(h);
+    py_result_unref(h);
     Py_END_ALLOW_THREADS
     object_free(self);
 }
@@ -443,9 +443,9 @@ static PyObject *result_tag(PyObject *self, void *unused)
 static int schema_get(PyObject *self, struct ArrowSchema *out)
 {
     fz_error err;
-    if (!result_schema(((result_obj *)self)->h, out, &err))
+    if (!py_result_schema(((result_obj *)self)->h, out, &err))
         return 0;
-    raise_error(&err, NULL);
+    py_raise_error(&err, NULL);
     return -1;
 }
 
@@ -513,17 +513,17 @@ static PyObject *result_stream(PyObject *self, PyObject *args)
     result_h *h = ((result_obj *)self)->h;
     if (!PyArg_ParseTuple(args, "|O", &requested))
         return NULL;
-    if (lake_usable(h->s->lake, &err))
-        return raise_error(&err, NULL);
+    if (py_lake_usable(h->s->lake, &err))
+        return py_raise_error(&err, NULL);
     if (h->closed)
-        return raise_closed("the result is closed");
-    return stream_capsule(h, requested);
+        return py_raise_closed("the result is closed");
+    return py_stream_capsule(h, requested);
 }
 
 static PyObject *result_arrow_schema(PyObject *self, PyObject *unused)
 {
     struct ArrowSchema s;
-    return schema_get(self, &s) ? NULL : schema_capsule(&s);
+    return schema_get(self, &s) ? NULL : py_schema_capsule(&s);
 }
 
 typedef struct pull {
@@ -537,7 +537,7 @@ typedef struct pull {
 static void pull_one(void *arg)
 {
     pull *p = arg;
-    p->st = result_next(p->h, &p->a, &p->err);
+    p->st = py_result_next(p->h, &p->a, &p->err);
 }
 
 /* Reads all rows, or as many as are wanted, into what is read ahead. */
@@ -548,11 +548,11 @@ static void pull_many(void *arg)
     int64_t have = 0;
     for (array_node *n = all; n; n = n->next)
         have += n->a.length;
-    p->h->head = p->h->tail = NULL; /* result_next is to ask the query */
+    p->h->head = p->h->tail = NULL; /* py_result_next is to ask the query */
     array_node *more = NULL, **end = &more, *last = NULL;
     while (p->rows < 0 || have < p->rows) {
         struct ArrowArray a;
-        p->st = result_next(p->h, &a, &p->err);
+        p->st = py_result_next(p->h, &a, &p->err);
         if (p->st || !a.release)
             break;
         array_node *n = malloc(sizeof *n);
@@ -576,16 +576,16 @@ static void pull_many(void *arg)
 static int pulled(pull *p, bool quick, call_fn fn)
 {
     session_h *s = p->h->s;
-    int bad = call_run(s, quick, fn, p);
+    int bad = py_call_run(s, quick, fn, p);
     if (bad || p->st || p->h->ended)
-        call_over(s);
+        py_call_over(s);
     if (bad) {
         if (p->a.release)
             p->a.release(&p->a);
         return -1;
     }
     if (p->st)
-        raise_error(&p->err, NULL);
+        py_raise_error(&p->err, NULL);
     return p->st ? -1 : 0;
 }
 
@@ -616,15 +616,15 @@ static PyObject *result_fetch(PyObject *self, PyObject *args)
         if (!p.a.release)
             break;
         int64_t n = want >= 0 && want - have < p.a.length ? want - have : p.a.length;
-        if (read_rows(&schema, &p.a, 0, n, list))
+        if (py_read_rows(&schema, &p.a, 0, n, list))
             Py_CLEAR(list);
         have += n;
         p.a.offset += n; /* of the struct, whose members follow */
         p.a.length -= n;
         if (list && p.a.length > 0) {
             fz_error err;
-            if (result_keep(h, &p.a, true, &err)) {
-                raise_error(&err, NULL);
+            if (py_result_keep(h, &p.a, true, &err)) {
+                py_raise_error(&err, NULL);
                 Py_CLEAR(list);
             }
         } else {
@@ -818,7 +818,7 @@ static PyObject *batch_rows(PyObject *self, PyObject *unused)
 {
     batch_h *b = ((batch_obj *)self)->h;
     PyObject *list = PyList_New(0);
-    if (list && read_rows(&b->schema, &b->array, 0, b->array.length, list))
+    if (list && py_read_rows(&b->schema, &b->array, 0, b->array.length, list))
         Py_CLEAR(list);
     return list;
 }
@@ -867,7 +867,7 @@ static int render_add(void *ctx, const char *text, size_t n)
 static void render_run(void *arg)
 {
     rendering *x = arg;
-    x->st = lake_usable(x->h->s->lake, &x->err);
+    x->st = py_lake_usable(x->h->s->lake, &x->err);
     if (x->st)
         return;
     if (x->h->closed || x->h->head || x->h->ended) {
@@ -886,9 +886,9 @@ static PyObject *result_text(PyObject *self, PyObject *args)
     if (!PyArg_ParseTuple(args, "iiL", &format, &width, &max_rows))
         return NULL;
     rendering x = {.h = ((result_obj *)self)->h, .format = (fz_text_format)format, .options = {width, max_rows}};
-    int bad = call_run(x.h->s, false, render_run, &x);
-    call_over(x.h->s);
-    PyObject *out = bad ? NULL : x.st ? raise_error(&x.err, NULL) : PyUnicode_DecodeUTF8(x.p ? x.p : "", (Py_ssize_t)x.n, "replace");
+    int bad = py_call_run(x.h->s, false, render_run, &x);
+    py_call_over(x.h->s);
+    PyObject *out = bad ? NULL : x.st ? py_raise_error(&x.err, NULL) : PyUnicode_DecodeUTF8(x.p ? x.p : "", (Py_ssize_t)x.n, "replace");
     free(x.p);
     return out;
 }
@@ -907,9 +907,9 @@ static PyObject *result_close_method(PyObject *self, PyObject *unused)
 {
     result_h *h = ((result_obj *)self)->h;
     Py_BEGIN_ALLOW_THREADS
-    result_close(h);
+    py_result_close(h);
     Py_END_ALLOW_THREADS
-    call_over(h->s);
+    py_call_over(h->s);
     Py_RETURN_NONE;
 }
 
@@ -930,7 +930,7 @@ static PyGetSetDef result_getset[] = {
 static PyType_Slot result_slots[] = {{Py_tp_dealloc, result_dealloc}, {Py_tp_methods, result_methods}, {Py_tp_getset, result_getset}, {0}};
 static PyType_Spec result_spec = {"frazil._frazil.Result", sizeof(result_obj), 0, Py_TPFLAGS_DEFAULT, result_slots};
 
-int types_add(PyObject *module)
+int py_types_add(PyObject *module)
 {
     static const struct { PyType_Spec *spec; PyTypeObject **type; const char *name; } all[] = {
         {&lake_spec, &lake_type, "Lake"}, {&session_spec, &session_type, "Session"}, {&result_spec, &result_type, "Result"}, {&batch_spec, &batch_type, "Batch"},
