@@ -16,8 +16,7 @@ static bool has_suffix(str s, const char *suffix)
     return s.n >= x.n && str_ieq((str){s.p + s.n - x.n, x.n}, x);
 }
 
-/* By the extension; false: it says nothing. */
-static bool by_extension(str s, source_format *out)
+bool source_by_name(str s, source_format *out)
 {
     static const struct { const char *suffix; source_format f; } known[] = {
         {".parquet", SOURCE_PARQUET}, {".pq", SOURCE_PARQUET}, {".avro", SOURCE_AVRO}, {".json", SOURCE_JSON}, {".ndjson", SOURCE_JSON},
@@ -44,7 +43,7 @@ fz_status source_detect(file_io *io, const char *path, source_format *out, fz_er
     str s = str_of(path);
     if (strncasecmp(path, "http://", 7) == 0 || strncasecmp(path, "https://", 8) == 0) /* the name ends where the query begins */
         s.n = strcspn(path, "?#");
-    if (by_extension(s, out))
+    if (source_by_name(s, out))
         return FZ_OK;
     static const char *const refused[][2] = {{".orc", "ORC"}, {".xlsx", "Excel"}, {".arrow", "Arrow IPC"}, {".feather", "Arrow IPC"}};
     for (size_t i = 0; i < sizeof refused / sizeof refused[0]; i++)

@@ -13,6 +13,8 @@ typedef enum source_format { SOURCE_AUTO, SOURCE_CSV, SOURCE_PARQUET, SOURCE_AVR
 /* By extension (.csv .tsv .txt .psv .json .ndjson .jsonl, also with .gz .zst; .parquet .pq; .avro), else by the first bytes; CSV where nothing
  * speaks against it. "-" (standard input) is CSV. */
 fz_status source_detect(file_io *io, const char *path, source_format *out, fz_error *err);
+/* By the extension alone; false: it says nothing. */
+bool source_by_name(str path, source_format *out);
 const char *source_format_name(source_format f);
 fz_status source_format_parse(const char *text, source_format *out, fz_error *err);
 

@@ -9,11 +9,14 @@
  */
 #include "engine/path_table.h"
 
+#include "engine/files.h"
 #include "engine/metadata_tables.h"
+#include "engine/parquet_table.h"
 #include "io/io.h"
 
 #include <dirent.h>
 #include <errno.h>
+#include <strings.h>
 
 #define SUFFIX   ".metadata.json"
 #define HINT_MAX 4096
@@ -104,8 +107,18 @@ static fz_status read_hint(finding *f, const char **named, fz_error *err)
     return st;
 }
 
+static fz_status remote_candidate(void *ctx, const char *path, const io_stat_info *info, fz_error *err)
+{
+    const char *slash = strrchr(path, '/');
+    finding *f = ctx;
+    size_t n = strlen(f->dir);
+    return slash && (size_t)(slash - path) == n ? candidate_add(f, slash + 1, err) : FZ_OK; /* none of deeper folders */
+}
+
 static fz_status list_candidates(finding *f, fz_error *err)
 {
+    if (io_is_remote(f->io, f->dir))
+        return io_list(f->io, f->dir, remote_candidate, f, err);
     DIR *d = opendir(f->dir);
     if (!d) {
         if (errno == ENOENT || errno == ENOTDIR)
@@ -189,6 +202,12 @@ fz_status path_table_load(str path, file_io *io, mem *m, arena *a, ib_table **ou
     *kind = -1;
     if (!z)
         return error_nomem(err);
+    /* A web server has no folders, and what is called like a file of data is taken for one: that spares a request. */
+    source_format format;
+    bool remote = io_is_remote(io, z);
+    if (remote && !str_ends(path, STR(SUFFIX)) && !strchr(z, '$') &&
+        (path_is_pattern(path) || strncasecmp(z, "http", 4) == 0 || source_by_name(path, &format)))
+        return FZ_OK;
     bool there = io_stat(io, z, &info, NULL) == FZ_OK;
     char *dollar = there ? NULL : strrchr(z, '$');
     if (dollar && (*kind = metadata_table_find(str_of(dollar + 1))) >= 0) {
@@ -198,13 +217,13 @@ fz_status path_table_load(str path, file_io *io, mem *m, arena *a, ib_table **ou
     if (str_ends(str_of(z), STR(SUFFIX)) && !(there && info.is_dir)) {
         TRY(ib_metadata_load(io, z, m, &md, err));
     } else if (there && info.is_dir) {
-        const char *local = io_local_path(z);
-        size_t n = local ? strlen(local) : 0;
-        while (n > 1 && local[n - 1] == '/')
+        const char *at = remote ? z : io_local_path(z);
+        size_t n = strlen(at);
+        while (n > 1 && at[n - 1] == '/')
             n--;
-        char *folder = local ? arena_strndup(a, local, n) : NULL;
+        char *folder = arena_strndup(a, at, n);
         if (!folder)
-            return local ? error_nomem(err) : error_set(err, FZ_UNSUPPORTED, "\"%s\": only local folders can be tables", z);
+            return error_nomem(err);
         TRY(newest_metadata(folder, io, m, a, &md, &location, err));
         if (!md) {
             error_set(err, FZ_INVALID, "the folder isn't an Iceberg table: no metadata/*.metadata.json is in it");
