@@ -136,6 +136,15 @@ fz_status fz_config_check(const char *location, const fz_option *options, size_t
         return error_nomem(err);
     told t = {write, ctx};
     fz_status st;
+    /* Whoever asks whether it works wants no patience with what doesn't. */
+    http_options quick = {.connect_timeout_ms = 5000, .stall_timeout_ms = 10000, .retry_ms = 2000};
+    http_client *http = http_client_new(&quick, l->m);
+    if (!http) {
+        fz_lake_close(l);
+        return error_nomem(err);
+    }
+    l->shared.http = http;
+    atomic_fetch_add(&rt->refs, 1); /* the client lies in its memory */
     TRY_GOTO(lake_which(l, location, options, n_options, err));
     if (l->dir) {
         ib_catalog *c;
@@ -162,5 +171,7 @@ fz_status fz_config_check(const char *location, const fz_option *options, size_t
     st = catalog_check(l->conf, &o, l->io, l->m, say, &t, err);
 out:
     fz_lake_close(l);
+    http_client_unref(http);
+    fz_runtime_release(rt);
     return st;
 }

@@ -293,7 +293,8 @@ fz_status lake_storage(fz_lake *l, fz_error *err)
     uint32_t n;
     io_prop *props;
     arena_init(&a, l->m);
-    l->shared.http = l->rt->http;
+    if (!l->shared.http)
+        l->shared.http = l->rt->http;
     l->shared.cache = l->rt->cache;
     l->io = file_io_new(l->m, NULL);
     fz_status st = l->io ? catalog_props(l->conf, &a, &n, &props, err) : error_nomem(err);
