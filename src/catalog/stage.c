@@ -31,14 +31,15 @@ static fz_status gzip_text(mem *m, sbuf *text, fz_error *err)
     return st;
 }
 
-/* Takes the reference to md. */
-static fz_status stage_write(mem *m, ib_ident id, ib_metadata *md, int64_t version, stage *out, fz_error *err)
+/* Takes the reference to md. io (NULL: nothing else): what is to be durable together with the file. */
+static fz_status stage_write(mem *m, ib_ident id, ib_metadata *md, int64_t version, file_io *io, stage *out, fz_error *err)
 {
     char uuid[UUID_TEXT];
     arena a;
     sbuf text;
     fz_status st;
     const char *location = NULL;
+    file_io *to = NULL;
     arena_init(&a, m);
     sbuf_init(&text, m);
     *out = (stage){0};
@@ -58,8 +59,17 @@ static fz_status stage_write(mem *m, ib_ident id, ib_metadata *md, int64_t versi
     if (ib_metadata_gzip(out->t->md))
         TRY_GOTO(gzip_text(m, &text, err));
     TRY_GOTO(fault_point("catalog.metadata.write", err));
-    st = io_write_all(out->t->md->io, location, m, text.p, text.n, err);
+    to = io ? file_io_ref(io) : file_io_deferring(m, out->t->md->io); /* the file and its folder at least, together */
+    if (!to) {
+        st = error_nomem(err);
+        goto out;
+    }
+    TRY_GOTO(io_write_all(to, location, m, text.p, text.n, err));
+    st = io_settle(to, err);
+    if (st != FZ_OK)
+        io_remove(to, location, NULL);
 out:
+    file_io_unref(to);
     sbuf_free(&text);
     arena_free(&a);
     if (st != FZ_OK)
@@ -74,12 +84,12 @@ fz_status stage_commit(mem *m, const ib_commit *c, const ib_table *cur, stage *o
     TRY(ib_requirements_check(cur->md, c->n_requirements, c->requirements, err));
     TRY(ib_metadata_apply(cur->md, cur->metadata_location, c->n_updates, c->updates, m, &md, err));
     int64_t version = ib_metadata_version(str_of(cur->metadata_location));
-    return stage_write(m, c->id, md, version + 1, out, err);
+    return stage_write(m, c->id, md, version + 1, c->io, out, err);
 }
 
 fz_status stage_create(mem *m, ib_ident id, const ib_metadata *md, stage *out, fz_error *err)
 {
-    return stage_write(m, id, ib_metadata_ref(md), 0, out, err);
+    return stage_write(m, id, ib_metadata_ref(md), 0, NULL, out, err);
 }
 
 ib_table *stage_take(stage *s)

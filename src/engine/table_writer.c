@@ -19,6 +19,8 @@
 
 #define BUCKET_BITS 6
 #define BUCKETS     (1u << BUCKET_BITS)
+#define SETTLE_BYTES (4 << 20)
+#define SETTLE_FILES 8
 
 typedef struct part {
     uint64_t hash;
@@ -31,6 +33,7 @@ typedef struct part {
 struct table_writer {
     sink base;
     const ib_metadata *md;
+    file_io *io;                 /* over the table's: makes its files durable together */
     const ib_schema *schema;
     const ib_partition_spec *spec;
     const row_schema *rows;
@@ -98,7 +101,7 @@ static fz_status part_finish(table_writer *w, part *p, fz_error *err)
     if (!st) {
         st = add_file(w, p, &res, err);
         if (st)
-            io_remove(w->md->io, p->path, NULL);
+            io_remove(w->io, p->path, NULL);
     }
     arena_free(&tmp);
     return st;
@@ -118,7 +121,7 @@ static fz_status part_open(table_writer *w, part *p, fz_error *err)
     if (w->avro && n > suffix)
         memcpy(p->path + n - suffix, ".avro", sizeof ".avro");
     io_writer *out;
-    TRY(io_create(w->md->io, p->path, w->m, &out, err));
+    TRY(io_create(w->io, p->path, w->m, &out, err));
     if (w->avro) {
         const avro_kv schema = {w->kv[0].key, w->kv[0].value};
         return avro_data_open(out, w->rows, &w->avro_o, 1, &schema, w->m, &p->av, err);
@@ -505,7 +508,8 @@ fz_status table_writer_open(const ib_metadata *md, const row_schema *schema, job
     fz_status st = FZ_OK;
     w->parts = mem_zalloc(m, sizeof(part) * WRITER_FANOUT);
     ib_schema_write(w->schema, &w->schema_json);
-    if (!w->parts || w->schema_json.failed) {
+    w->io = file_io_deferring(m, md->io);
+    if (!w->parts || !w->io || w->schema_json.failed) {
         st = error_nomem(err);
         goto out;
     }
@@ -525,6 +529,11 @@ void table_writer_sorted(table_writer *w, int32_t order_id)
 {
     w->sort_order_id = order_id;
     w->o.n_sorted = order_id == w->md->default_sort_order_id ? w->n_sort_keys : 0;
+}
+
+file_io *table_writer_io(table_writer *w)
+{
+    return w->io;
 }
 
 sink *table_writer_sink(table_writer *w)
@@ -575,6 +584,15 @@ static fz_status drain_buckets(table_writer *w, spill_file **buckets, unsigned d
     return st;
 }
 
+/* What takes long is made durable now, before the commit holds others up; a few small files are with the commit's own. */
+static fz_status settle_much(table_writer *w, fz_error *err)
+{
+    int64_t bytes = 0;
+    for (uint32_t i = 0; i < w->n_files; i++)
+        bytes += w->files[i].file_size_bytes;
+    return bytes > SETTLE_BYTES || w->n_files > SETTLE_FILES ? io_settle(w->io, err) : FZ_OK;
+}
+
 fz_status table_writer_finish(table_writer *w, uint32_t *n, const ib_data_file **files, int64_t *rows, fz_error *err)
 {
     TRY(finish_open(w, err));
@@ -586,6 +604,7 @@ fz_status table_writer_finish(table_writer *w, uint32_t *n, const ib_data_file *
         spill_close(buckets[i]);
     if (st)
         return st;
+    TRY(settle_much(w, err));
     *n = w->n_files;
     *files = w->files;
     *rows = w->n_rows;
@@ -609,11 +628,12 @@ void table_writer_close(table_writer *w)
         spill_close(w->bucket[i]);
     if (!w->committed)
         for (uint32_t i = 0; i < w->n_files; i++)
-            io_remove(w->md->io, w->files[i].file_path.p, NULL); /* ends in NUL: ib_data_file_from_parquet */
+            io_remove(w->io, w->files[i].file_path.p, NULL); /* ends in NUL: ib_data_file_from_parquet */
     mem *m = w->m;
     mem_free(m, w->files, sizeof *w->files * w->cap_files);
     mem_free(m, w->parts, sizeof(part) * WRITER_FANOUT);
     sbuf_free(&w->schema_json);
+    file_io_unref(w->io);
     arena_free(&w->a);
     arena_free(&w->scratch);
     mem_free(m, w, sizeof *w);

@@ -26,7 +26,9 @@ fz_status table_writer_open(const ib_metadata *md, const row_schema *schema, job
 /* The rows come sorted by that order of the table: its files say so. Without it they say 0, unsorted. */
 void table_writer_sorted(table_writer *w, int32_t order_id);
 sink *table_writer_sink(table_writer *w);
-/* Finishes all files, durably. The data files lie in the writer: use them before table_writer_close. */
+/* What the files are written through: settled (io.h), they are durable. As long as the writer. */
+file_io *table_writer_io(table_writer *w);
+/* Finishes all files. The data files lie in the writer: use them before table_writer_close. */
 fz_status table_writer_finish(table_writer *w, uint32_t *n, const ib_data_file **files, int64_t *rows, fz_error *err);
 /* After the data files were committed: forgets them. Without it, close removes every file it wrote. */
 void table_writer_committed(table_writer *w);

@@ -67,6 +67,8 @@ static fz_status commit_new(fz_session *s, const write_target *t, const ib_write
     if (!st)
         st = ib_metadata_apply(t->md, NULL, nu, u, s->lake->m, &md, err);
     if (!st)
+        st = ib_producer_settle(p, err);
+    if (!st)
         st = c->ops->create_table(c, t->id, md, out, err);
     ib_metadata_unref(md);
     ib_producer_finish(p, st);
@@ -82,7 +84,7 @@ static fz_status commit(statement *st, const write_target *t, table_writer *w, b
     if (atomic_load(&s->interrupt))
         return error_set(err, FZ_CANCELLED, "cancelled");
     ib_write iw = {.op = t->replace ? IB_REPLACE : IB_APPEND, .branch = t->branch, .schema_id = t->md->current_schema_id, .n_files = n,
-                   .files = files, .n_before = t->before.n_updates, .before = t->before.updates,
+                   .files = files, .io = table_writer_io(w), .n_before = t->before.n_updates, .before = t->before.updates,
                    .n_before_requirements = t->before.n_requirements, .before_requirements = t->before.requirements, .cache = s->lake->rt->manifests, .m = s->lake->m, .j = query_job(st->q)};
     if (s->tx)
         return transaction_write(st, t, &iw, w, err);

@@ -40,6 +40,8 @@ typedef struct ib_commit {
     const ib_requirement *requirements;
     uint32_t n_updates;
     const ib_update *updates;
+    /* What the commit refers to was written through it, and is settled (io.h) before the pointer moves. NULL: it is durable already. */
+    file_io *io;
     const ib_metadata *create; /* a table that the commit makes: its complete first metadata, instead of requirements and updates */
 } ib_commit;
 
@@ -71,6 +73,8 @@ typedef struct ib_catalog_ops {
     fz_status (*rename_table)(ib_catalog *c, ib_ident from, ib_ident to, fz_error *err);
     /* Whether a commit may make tables (ib_commit.create) beside changing others; its base is NULL, FZ_EXISTS if it is there. */
     bool commit_creates;
+    /* Whether a commit settles ib_commit.io, together with what it writes itself. If not, the caller has done so. */
+    bool commit_settles;
     /* All or nothing over several tables. `base[i]` (may be NULL) is what the caller built its updates on; where
      * it still is the newest nothing is read. out[i] receives a reference to the new state. */
     fz_status (*commit)(ib_catalog *c, uint32_t n, const ib_commit *commits, ib_table *const *base, ib_table **out,

@@ -92,6 +92,6 @@ fz_status sql_commit(ib_catalog *b, uint32_t n, const ib_commit *commits, ib_tab
     .namespace_props = sql_namespace_props, .list_tables = sql_list_tables,                        \
     .load_table = sql_load_table, .default_location = sql_default_location,                        \
     .create_table = sql_create_table, .register_table = sql_register_table,                        \
-    .drop_table = sql_drop_table, .rename_table = sql_rename_table, .commit_creates = true, .commit = sql_commit
+    .drop_table = sql_drop_table, .rename_table = sql_rename_table, .commit_creates = true, .commit_settles = true, .commit = sql_commit
 
 #endif

@@ -72,7 +72,7 @@ static fz_status attempt(ib_catalog *c, ib_ident id, const ib_write *w, ib_produ
                          bool *lost, fz_error *err)
 {
     ib_table *newest = NULL, *result = NULL;
-    ib_commit commit = {.id = id};
+    ib_commit commit = {.id = id, .io = c->ops->commit_settles ? w->io : NULL};
     TRY(c->ops->load_table(c, id, *head, &newest, err));
     ib_table_unref(*head);
     *head = newest;
@@ -83,6 +83,8 @@ static fz_status attempt(ib_catalog *c, ib_ident id, const ib_write *w, ib_produ
     arena_init(&a, w->m);
     fz_status st = FZ_OK;
     TRY_GOTO(prepare(newest->md, md, w, p, &a, &commit, err));
+    if (!commit.io)
+        TRY_GOTO(ib_producer_settle(p, err));
     TRY_GOTO(fault_point("commit.before", err));
     st = c->ops->commit(c, 1, &commit, head, &result, err);
     *lost = st == FZ_CONFLICT;

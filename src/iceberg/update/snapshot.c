@@ -65,7 +65,7 @@ static fz_status finish_manifest(ib_producer *p, const ib_metadata *md, manifest
         return error_nomem(err);
     }
     *x = (written){.location = location, .n = n, .entries = entries};
-    TRY(manifest_writer_finish(mw, md->io, location, &x->mf, err));
+    TRY(manifest_writer_finish(mw, p->io, location, &x->mf, err));
     if (out)
         *out = x->mf;
     return FZ_OK;
@@ -155,7 +155,7 @@ fz_status ib_producer_new(const ib_metadata *md, const ib_write *w, ib_producer 
         return error_nomem(err);
     p->w = w;
     p->m = w->m;
-    p->io = file_io_ref(md->io);
+    p->io = file_io_ref(w->io ? w->io : md->io);
     arena_init(&p->mem, w->m);
     arena_init(&p->attempt, w->m);
     fz_status st;
@@ -173,6 +173,11 @@ fz_status ib_producer_new(const ib_metadata *md, const ib_write *w, ib_producer 
 out:
     ib_producer_finish(p, st);
     return st;
+}
+
+fz_status ib_producer_settle(const ib_producer *p, fz_error *err)
+{
+    return io_settle(p->io, err);
 }
 
 int64_t ib_producer_snapshot_id(const ib_producer *p)

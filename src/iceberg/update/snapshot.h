@@ -1,7 +1,7 @@
 /*
  * snapshot.h: producing a snapshot from data files, and the commit loop.
  *
- * A change of a table's rows runs in these steps; each leaves its files durable before the next:
+ * A change of a table's rows runs in these steps; all files are durable before the pointer moves:
  *
  *   1. data files                    the caller's
  *   2. manifests of the added files  once; they inherit the sequence number, so that a retry keeps them
@@ -39,6 +39,7 @@ typedef struct ib_write {
     int32_t schema_id;           /* what the files were written with */
     uint32_t n_files;
     const ib_data_file *files;   /* content IB_DATA, in row order; spec_id and partition set */
+    file_io *io;                 /* what the files were written through, and manifests are to be: settled before the commit; NULL: the table's */
     /* What the commit does to the table before the rows come: columns that are added, a table that is replaced. The files were
      * written for the metadata after that; schema_id is one of its. What it needs of the table to hold, else FZ_CONFLICT: */
     uint32_t n_before;
@@ -70,6 +71,8 @@ int64_t ib_producer_snapshot_id(const ib_producer *p);
 fz_status ib_producer_prepare(ib_producer *p, const ib_metadata *md, uint32_t *n_requirements,
                               const ib_requirement **requirements, uint32_t *n_updates, const ib_update **updates,
                               fz_error *err);
+/* Makes the data files and what it has written durable: before a catalog is asked to refer to them. */
+fz_status ib_producer_settle(const ib_producer *p, fz_error *err);
 /* Ends it and frees p (NULL allowed). FZ_OK: committed, the cache learns what was written. FZ_UNKNOWN: everything
  * stays. Any other status: every manifest and list it wrote is removed. */
 void ib_producer_finish(ib_producer *p, fz_status outcome);

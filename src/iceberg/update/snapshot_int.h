@@ -45,7 +45,7 @@ typedef struct written_list { uint32_t n, cap; written *at; } written_list;
 struct ib_producer {
     const ib_write *w;
     mem *m;
-    file_io *io;                   /* referenced: of what the files were written against */
+    file_io *io;                   /* referenced: the write's, else of what the files were written against */
     arena mem;                     /* lives as long as the producer */
     arena attempt;                 /* until the next prepare */
     int64_t snapshot_id;

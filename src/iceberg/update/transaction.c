@@ -172,6 +172,7 @@ static fz_status take_rows(step *s, const ib_table *t, mem *m, ib_metadata **out
         if (!s->p)
             TRY_GOTO(ib_producer_new(md, &s->w, &s->p, err));
         TRY_GOTO(ib_producer_prepare(s->p, md, &nr, &r, &nu, &u, err));
+        TRY_GOTO(ib_producer_settle(s->p, err)); /* a transaction may have many steps: none keeps files open */
     }
     arena_reset(&s->a);
     ib_update *all = ARENA_ARRAY(&s->a, ib_update, s->w.n_before + nu + 1);
