@@ -250,6 +250,8 @@ FZ_API fz_status fz_execute_partition(fz_session *s, const char *partition, size
  * files: paths; "-" is standard input. All have one format. table: "name", "namespace.name".
  * options (a key may be repeated where it says so):
  *   "source-format"  csv, parquet; default: by extension, else content
+ *   "source-set"     key=value: a setting of where the files are, as s3.endpoint=…, instead of the catalog's (repeatable)
+ *   "anonymous"      true: the files are read without credentials
  *   "compression"    none, gzip, zstd; default: by content
  *   "replace"        true: the rows replace what the table held
  *   "branch"         the branch of the table that the rows go to

@@ -38,6 +38,8 @@ static const option options[] = {
     {"property", "K=V", "load", "a property of a new table (repeatable)"},
     {"add-columns", NULL, "load", "add columns that the table lacks"},
     {"source-format", "NAME", "load", "csv, json, parquet or avro (default: detected)"},
+    {"source-set", "K=V", "load", "a setting of where the files are, as s3.endpoint=… (repeatable; default: the catalog's)"},
+    {"anonymous", NULL, "load", "read the files without credentials"},
     {"compression", "NAME", "load", "none, gzip or zstd (default: detected)"},
     {"types", "COL:TYPE", "load", "a column's type, as hs9:varchar,price:decimal(9,2),tags:map(text,int) (repeatable)"},
     {"null", "TEXT", "load", "text that stands for NULL; in CSV instead of NA, NULL, nan, … (repeatable)"},

@@ -166,6 +166,7 @@ struct statement {
     uint32_t n_params;
     file_input **inputs;          /* CSV and JSON files, in the order the binder asks for them */
     uint32_t n_inputs, next_input;
+    file_io *sources;             /* where load's files are, if they have settings of their own; NULL: the lake's */
     struct pinned { ib_ident id; ib_table *t; } *pinned; /* tables, as they were when first named */
     uint32_t n_pinned;
     uint32_t share, shares;       /* of a partition: which part of its table's rows; shares 0: all (prepare.c) */

@@ -4,6 +4,7 @@
  *
  * Several files are one commit: their rows follow each other (UNION ALL of their scans).
  */
+#include "catalog/open.h"
 #include "engine/avro_table.h"
 #include "engine/csv_table.h"
 #include "engine/engine_int.h"
@@ -27,6 +28,8 @@ typedef struct load {
     uint32_t n_props;
     ast_property *props;
     sql_name name;
+    uint32_t n_source;       /* source-set, anonymous */
+    io_prop *source;
     ib_ident id;
     ib_table *base;          /* pinned by the statement; NULL: the table is made */
     row_schema target;       /* the table's columns */
@@ -59,8 +62,61 @@ static fz_status add_property(load *l, const char *v, fz_error *err)
     return FZ_OK;
 }
 
+static file_io *sources_of(const load *l)
+{
+    return l->st->sources ? l->st->sources : l->st->s->lake->io;
+}
+
+/* A setting of the place that the files are in. */
+static fz_status source_set(load *l, str key, str value, fz_error *err)
+{
+    io_prop *p = ARENA_ARRAY(l->a, io_prop, l->n_source + 1);
+    if (!p)
+        return error_nomem(err);
+    if (l->n_source)
+        memcpy(p, l->source, sizeof *p * l->n_source);
+    p[l->n_source++] = (io_prop){key, value};
+    l->source = p;
+    return FZ_OK;
+}
+
+static fz_status source_set_text(load *l, const char *v, fz_error *err)
+{
+    const char *eq = strchr(v, '=');
+    if (!eq || eq == v) /* what was given may be a secret */
+        return error_set(err, FZ_INVALID, "option \"source-set\" takes key=value, as s3.region=eu-central-1");
+    return source_set(l, (str){v, (size_t)(eq - v)}, str_of(eq + 1), err);
+}
+
+/* The lake's settings, with those given for the source instead. */
+static fz_status open_sources(load *l, fz_error *err)
+{
+    fz_lake *lake = l->st->s->lake;
+    uint32_t n = 0;
+    io_prop *lakes = NULL;
+    if (l->n_source == 0)
+        return FZ_OK;
+    if (lake->conf)
+        TRY(catalog_props(lake->conf, l->a, &n, &lakes, err));
+    io_prop *all = ARENA_ARRAY(l->a, io_prop, n + l->n_source);
+    l->st->sources = all ? file_io_new(lake->m, lake->io) : NULL;
+    if (!l->st->sources)
+        return error_nomem(err);
+    if (n)
+        memcpy(all, lakes, n * sizeof *all);
+    memcpy(all + n, l->source, l->n_source * sizeof *all); /* a later one counts */
+    return storage_add(l->st->sources, NULL, &lake->shared, n + l->n_source, all, NULL, lake->m, err);
+}
+
 static fz_status read_option(load *l, const char *key, const char *value, fz_error *err)
 {
+    bool anonymous;
+    if (strcmp(key, "source-set") == 0)
+        return source_set_text(l, value, err);
+    if (strcmp(key, "anonymous") == 0) {
+        TRY(set_flag(key, value, &anonymous, err));
+        return anonymous ? source_set(l, STR("s3.anonymous"), STR("true"), err) : FZ_OK;
+    }
     if (strcmp(key, "source-format") == 0)
         return source_format_parse(value, &l->format, err);
     if (strcmp(key, "replace") == 0)
@@ -106,7 +162,7 @@ static fz_status detect_format(load *l, fz_error *err)
         return FZ_OK;
     for (uint32_t i = 0; i < l->n_files; i++) {
         source_format f;
-        TRY(source_detect(l->st->s->lake->io, l->files[i], &f, err));
+        TRY(source_detect(sources_of(l), l->files[i], &f, err));
         if (i && f != l->format)
             return error_set(err, FZ_INVALID, "the files have different formats: load one format at a time");
         l->format = f;
@@ -240,7 +296,7 @@ static fz_status union_all(arena *a, uint32_t n, const plan **parts, const plan 
 static fz_status open_tables(load *l, fz_error *err)
 {
     statement *st = l->st;
-    file_io *io = st->s->lake->io;
+    file_io *io = sources_of(l);
     mem *m = &st->s->lake->rt->rt->root;
     st->bound.tables = ARENA_ARRAY(&st->plan_mem, table_source *, l->n_files);
     if (!st->bound.tables)
@@ -464,11 +520,13 @@ static fz_status prepare(load *l, const char *const *files, size_t n_files, cons
     if (n_files > 1000)
         return error_set(err, FZ_LIMIT, "at most 1000 files can be loaded at once");
     TRY(read_options(l, options, n_options, err));
+    TRY(open_sources(l, err));
+    l->csv.io = sources_of(l);
     uint32_t cap = 0;
     for (size_t i = 0; i < n_files; i++) {
         uint32_t n;
         const char **paths;
-        TRY(path_expand(str_of(files[i]), l->st->s->lake->io, l->a, &n, &paths, err));
+        TRY(path_expand(str_of(files[i]), sources_of(l), l->a, &n, &paths, err));
         const char **all = ARENA_ARRAY(l->a, const char *, cap + n);
         if (!all)
             return error_nomem(err);
@@ -514,7 +572,6 @@ fz_status fz_load(fz_session *s, const char *const *files, size_t n_files, const
     csv_options_default(&l->csv);
     l->csv.log = &s->log;
     l->csv.temp_dir = s->lake->rt->temp_dir;
-    l->csv.io = s->lake->io;
     source_options_init(&l->so, l->a, &l->csv);
     fz_status st = transaction_check(s, NULL, err);
     if (!st)

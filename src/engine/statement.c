@@ -304,6 +304,7 @@ void statement_free(statement *st)
     statement_unbind(st);
     for (uint32_t i = 0; i < st->n_inputs; i++)
         file_input_close(st->inputs[i]);
+    file_io_unref(st->sources);
     for (uint32_t i = 0; i < st->n_pinned; i++)
         ib_table_unref(st->pinned[i].t);
     arena_free(&st->plan_mem);
