@@ -3,7 +3,7 @@
 
     bench/bench.py [--rows N] [--runs N] [--quick] [MEASURE…]
 
-Measures: load scan cold warm first arrow tpch many deletes appends writers size (default: all). Files and lakes go to build/bench/ and are
+Measures: load scan cold warm first arrow tpch many deletes appends writers python size (default: all). Files and lakes go to build/bench/ and are
 made anew where they are missing. Peers read both frazil's files and PyIceberg's; the faster counts. Times are wall seconds of whole processes
 unless the measure says "in process"; memory is the peak resident size (about 24 MB at least: what this program has when it starts another).
 """
@@ -313,6 +313,37 @@ class Bench:
             return {"commits_per_s": (200 - failed) / s, "failed": failed}
         self.interleave("8 writers x 25 appends", {"frazil": ours, "PyIceberg": pyiceberg}, runs=1)
 
+    def python(self):
+        """The Python package beside those that do the same; it is put together without installing it, compiled as pip would."""
+        self.lakes()
+        subprocess.run(["ninja", "-C", BUILD, "--quiet", "python"], check=True)
+        stage = subprocess.run(["python/stage", BUILD], capture_output=True, text=True, check=True).stdout.strip()
+        env = {**os.environ, "PYTHONPATH": stage}
+        env.pop("PYTHONDONTWRITEBYTECODE", None)
+        subprocess.run([PY, "-m", "compileall", "-q", stage], check=True)
+        work = os.path.join(ROOT, "bench", "python_work.py")
+
+        def contest(name, works, args, inside=False, lake=None):
+            seen = set()
+
+            def go(what):
+                if lake:
+                    fresh(lake)
+                s, mb, o, _ = run([PY, work, what, *args], env=env)
+                seen.add(answer(o))
+                return {"s": st.median(times(o)) if inside else s, "peak_MB": mb}
+            self.interleave("Python: " + name, {label: (lambda w=w: go(w)) for label, w in works.items()})
+            assert len(seen) == 1, f"answers differ: {seen}"
+
+        contest("import (the first line less the second)", {"frazil": "import_frazil", "the interpreter alone": "empty", "DuckDB": "import_duckdb",
+                "Polars": "import_polars", "PyIceberg": "import_pyiceberg"}, [])
+        contest("interpreter to first row", {"frazil": "first_frazil", "DuckDB over Parquet": "first_duckdb",
+                "Polars": "first_polars", "PyIceberg": "first_pyiceberg"}, [self.ours])
+        contest("whole table into Polars", {"frazil": "whole_frazil", "Polars": "whole_polars"}, [self.ours])
+        made = os.path.join(WORK, "lake-python")
+        contest("append an Arrow table (in process)", {"frazil": "append_frazil", "PyIceberg": "append_pyiceberg"}, [self.csv, made], True, made)
+        contest("1,000 small queries (in process)", {"frazil": "small_frazil", "DuckDB over Parquet": "small_duckdb"}, [self.ours], True)
+
     def size(self):
         def tree(*names):
             site = subprocess.run([PY, "-c", "import site; print(site.getsitepackages()[0])"], capture_output=True, text=True).stdout.strip()
@@ -342,7 +373,7 @@ def main():
         a.rows, a.runs = 1000000, 3
     os.makedirs(WORK, exist_ok=True)
     b = Bench(a)
-    for m in a.measures or ["load", "scan", "cold", "warm", "first", "arrow", "tpch", "many", "deletes", "appends", "writers", "size"]:
+    for m in a.measures or ["load", "scan", "cold", "warm", "first", "arrow", "tpch", "many", "deletes", "appends", "writers", "python", "size"]:
         getattr(b, m)()
     path = os.path.join(WORK, "results.json")
     json.dump({"rows": a.rows, "cpus": os.cpu_count(), "results": b.results}, open(path, "w"), indent=1)
