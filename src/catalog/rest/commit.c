@@ -29,37 +29,6 @@
 
 /* ---- what is sent ---- */
 
-/* A new spec's fields whose ids are left to whoever applies it: the protocol wants them named. */
-static fz_status spec_resolve(const ib_metadata *md, uint32_t at, const ib_update *u, arena *a, ib_update *out, fz_error *err)
-{
-    const ib_partition_spec *s = u[at].spec;
-    ib_metadata *after;
-    *out = u[at];
-    bool open = false;
-    for (uint32_t i = 0; i < s->n; i++)
-        open |= s->fields[i].field_id < 0;
-    if (!open)
-        return FZ_OK;
-    TRY(ib_metadata_apply(md, NULL, at + 1, u, a->m, &after, err));
-    ib_partition_spec *copy = ARENA_NEW(a, ib_partition_spec);
-    bool ok = copy && spec_copy(a, s, copy);
-    for (uint32_t k = after->n_specs; ok && k-- > 0;) {
-        const ib_partition_spec *x = &after->specs[k];
-        bool same = x->n == s->n;
-        for (uint32_t i = 0; i < s->n && same; i++)
-            same = x->fields[i].source_id == s->fields[i].source_id && str_eq(x->fields[i].name, s->fields[i].name) &&
-                   str_eq(x->fields[i].transform.text, copy->fields[i].transform.text) &&
-                   (s->fields[i].field_id < 0 || s->fields[i].field_id == x->fields[i].field_id);
-        if (same) {
-            ok = spec_copy(a, x, copy);
-            break;
-        }
-    }
-    ib_metadata_unref(after);
-    out->spec = copy;
-    return ok ? FZ_OK : error_nomem(err);
-}
-
 /* {"identifier", "requirements", "updates"}; md: what the updates are applied to, NULL: nothing. */
 static fz_status change_to_json(const ib_commit *c, const ib_metadata *md, int format_version, arena *a, json_writer *w, fz_error *err)
 {
@@ -78,12 +47,12 @@ static fz_status change_to_json(const ib_commit *c, const ib_metadata *md, int f
     jw_end(w, ']');
     jw_key(w, "updates");
     jw_begin(w, '[');
-    for (uint32_t i = 0; i < c->n_updates; i++) {
-        ib_update u = c->updates[i];
-        if (u.kind == IB_ADD_SPEC && md)
-            TRY(spec_resolve(md, i, c->updates, a, &u, err));
-        TRY(ib_update_to_json(&u, format_version, a->m, w, err));
-    }
+    uint32_t n = c->n_updates;
+    const ib_update *u = c->updates;
+    if (md)
+        TRY(ib_updates_resolve(md, n, u, a, &n, &u, err));
+    for (uint32_t i = 0; i < n; i++)
+        TRY(ib_update_to_json(&u[i], format_version, a->m, w, err));
     jw_end(w, ']');
     jw_end(w, '}');
     return FZ_OK;

@@ -22,6 +22,14 @@ fz_status rest_no_namespace(rest_call *k, str ns, fz_error *err)
     return FZ_NOT_FOUND;
 }
 
+bool rest_odd_name(str s)
+{
+    for (size_t i = 0; i < s.n; i++)
+        if (!((s.p[i] >= 'a' && s.p[i] <= 'z') || (s.p[i] >= '0' && s.p[i] <= '9') || s.p[i] == '_' || s.p[i] == '.'))
+            return true;
+    return false;
+}
+
 void rest_levels_to_json(str ns, json_writer *w)
 {
     jw_begin(w, '[');
@@ -231,7 +239,7 @@ fz_status rest_namespace_exists(ib_catalog *b, str ns, bool *out, fz_error *err)
     rest_path_namespace(&k, ns);
     TRY_GOTO(rest_send(&k, err));
     *out = rest_ok(&k);
-    if (!*out && k.r.code != 404)
+    if (!*out && k.r.code != 404 && !(k.r.code == 400 && rest_odd_name(ns)))
         st = rest_failed(&k, err);
 out:
     rest_call_end(&k);

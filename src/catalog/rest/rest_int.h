@@ -177,6 +177,8 @@ fz_status rest_create_namespace(ib_catalog *b, str ns, const ib_props *props, fz
 fz_status rest_drop_namespace(ib_catalog *b, str ns, fz_error *err);
 fz_status rest_namespace_props(ib_catalog *b, str ns, arena *a, ib_props *out, fz_error *err);
 fz_status rest_list_tables(ib_catalog *b, str ns, arena *a, uint32_t *n, ib_ident **out, fz_error *err);
+/* Other than lower-case letters, digits and '_': some servers take no such names, and answer 400 where they are asked for one. */
+bool rest_odd_name(str s);
 void rest_levels_to_json(str ns, json_writer *w);
 fz_status rest_no_namespace(rest_call *k, str ns, fz_error *err);
 

@@ -140,7 +140,7 @@ fz_status rest_load_table(ib_catalog *b, ib_ident id, ib_table *have, ib_table *
         *out = same_as(known.t, have);
     } else if (rest_ok(&k)) {
         st = rest_take_table(c, id, &k, &known, have, false, NULL, out, err);
-    } else if (k.r.code == 404) {
+    } else if (k.r.code == 404 || (k.r.code == 400 && (rest_odd_name(id.ns) || rest_odd_name(id.name)))) {
         rest_forget(c, id);
         st = rest_no_table(&k, id, err);
     } else {

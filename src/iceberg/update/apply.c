@@ -774,7 +774,8 @@ static fz_status finish(applier *x, const char *base_location)
     return metadata_log_extend(x, base_location);
 }
 
-static fz_status apply_all(applier *x, const growth *g, const char *base_location, uint32_t n, const ib_update *u)
+/* The new metadata as the old one is, with room for what the updates add. */
+static fz_status start(applier *x, const growth *g)
 {
     ib_metadata *md = x->md;
     if (x->base) {
@@ -796,7 +797,12 @@ static fz_status apply_all(applier *x, const growth *g, const char *base_locatio
         TRY(shared_copy(x, g));
     else
         shared_take(md, x->base);
-    TRY(own_copy(x, g));
+    return own_copy(x, g);
+}
+
+static fz_status apply_all(applier *x, const growth *g, const char *base_location, uint32_t n, const ib_update *u)
+{
+    TRY(start(x, g));
     for (uint32_t i = 0; i < n; i++)
         TRY(update_apply(x, &u[i]));
     return finish(x, base_location);
@@ -821,6 +827,63 @@ fz_status ib_metadata_apply(const ib_metadata *base, const char *base_location, 
     }
     *out = md;
     return FZ_OK;
+}
+
+/* One update as the protocol wants it (see ib_updates_resolve), appended at *out unless it does nothing. */
+static fz_status resolve(applier *x, const ib_update *u, int32_t reused[3], arena *a, ib_update *out, bool *keep)
+{
+    ib_metadata *md = x->md;
+    uint32_t before[3] = {md->n_schemas, md->n_specs, md->n_orders};
+    TRY(update_apply(x, u));
+    const uint32_t after[3] = {md->n_schemas, md->n_specs, md->n_orders};
+    const int32_t added[3] = {x->added_schema, x->added_spec, x->added_order};
+    int add = u->kind == IB_ADD_SCHEMA ? 0 : u->kind == IB_ADD_SPEC ? 1 : u->kind == IB_ADD_SORT_ORDER ? 2 : -1;
+    int set = u->kind == IB_SET_CURRENT_SCHEMA ? 0 : u->kind == IB_SET_DEFAULT_SPEC ? 1 : u->kind == IB_SET_DEFAULT_SORT_ORDER ? 2 : -1;
+    *out = *u;
+    *keep = true;
+    if (set >= 0 && u->id == -1 && reused[set] >= 0)
+        out->id = reused[set];
+    if (add < 0)
+        return FZ_OK;
+    *keep = after[add] > before[add];
+    reused[add] = *keep ? -1 : added[add];
+    if (add != 1 || !*keep)
+        return FZ_OK;
+    ib_partition_spec *spec = ARENA_NEW(a, ib_partition_spec);
+    if (!spec || !spec_copy(a, &x->specs[md->n_specs - 1], spec))
+        return error_nomem(x->err);
+    out->spec = spec;
+    return FZ_OK;
+}
+
+fz_status ib_updates_resolve(const ib_metadata *base, uint32_t n, const ib_update *u, arena *a, uint32_t *n_out, const ib_update **out,
+                             fz_error *err)
+{
+    growth g = growth_of(n, u);
+    bool any = false;
+    for (uint32_t i = 0; i < n; i++)
+        any |= u[i].kind == IB_ADD_SCHEMA || u[i].kind == IB_ADD_SPEC || u[i].kind == IB_ADD_SORT_ORDER;
+    *n_out = n;
+    *out = u;
+    if (!any)
+        return FZ_OK;
+    ib_update *list = ARENA_ARRAY(a, ib_update, n);
+    ib_metadata *md = list ? metadata_new(a->m, NULL) : NULL;
+    if (!md)
+        return error_nomem(err);
+    applier x = {.base = base, .md = md, .m = a->m, .a = &md->shared->a, .slow = true, .now = now_ms(), .added_schema = -1, .added_spec = -1,
+                 .added_order = -1, .err = err};
+    int32_t reused[3] = {-1, -1, -1};
+    *n_out = 0;
+    *out = list;
+    fz_status st = start(&x, &g);
+    for (uint32_t i = 0; i < n && st == FZ_OK; i++) {
+        bool keep = false;
+        st = resolve(&x, &u[i], reused, a, &list[*n_out], &keep);
+        *n_out += keep;
+    }
+    ib_metadata_unref(md);
+    return st;
 }
 
 fz_status ib_metadata_new(str location, const ib_schema *schema, const ib_partition_spec *spec,
