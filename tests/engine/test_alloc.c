@@ -60,14 +60,17 @@ static char root[128], lake_dir[200], csv_path[200];
 
 static fz_status statement(fz_session *s, const char *sql, text *out, fz_error *e)
 {
-    fz_result *r = NULL;
-    fz_status st = fz_execute(s, sql, NULL, NULL, &r, e);
-    if (st == FZ_OK && fz_result_has_rows(r)) {
-        out->n = 0;
-        out->p[0] = 0;
-        st = fz_result_text(r, FZ_TEXT_CSV, NULL, text_add, out, e);
+    fz_status st = FZ_OK;
+    while (sql && !st) {
+        fz_result *r = NULL;
+        st = fz_execute(s, sql, &sql, NULL, &r, e);
+        if (st == FZ_OK && fz_result_has_rows(r)) {
+            out->n = 0;
+            out->p[0] = 0;
+            st = fz_result_text(r, FZ_TEXT_CSV, NULL, text_add, out, e);
+        }
+        fz_result_release(r);
     }
-    fz_result_release(r);
     return st;
 }
 
@@ -186,6 +189,10 @@ static const scenario scenarios[] = {
     {.name = "insert", .prepare = {"CREATE TABLE t (a bigint, s text)", "INSERT INTO t VALUES (1, 'one')"},
      .statement = "INSERT INTO t VALUES (2, 'two'), (3, 'a text that is longer than twelve bytes')", .check = "SELECT count(*) AS n, sum(a) AS s FROM t",
      .before = "n,s\n1,1\n", .after = "n,s\n3,6\n", .files_before = 1, .files_after = 2},
+    {.name = "transaction", .prepare = {"CREATE TABLE t (a bigint, s text)", "INSERT INTO t VALUES (1, 'one')"},
+     .statement = "BEGIN; INSERT INTO t VALUES (2, 'two'); ALTER TABLE t ADD COLUMN c int; CREATE TABLE u AS SELECT a FROM t; "
+                  "INSERT INTO t SELECT a + 2, s, 3 FROM u JOIN t USING (a); COMMIT",
+     .check = "SELECT count(*) AS n, sum(a) AS s FROM t", .before = "n,s\n1,1\n", .after = "n,s\n4,10\n", .files_before = 1, .files_after = 4},
     {.name = "create as", .prepare = {"CREATE TABLE u AS SELECT 1 AS a"}, .statement = "CREATE TABLE t AS SELECT a + 1 AS a FROM u",
      .check = "SELECT a FROM t", .after = "a\n2\n", .files_before = 1, .files_after = 2},
     {.name = "select", .prepare = {"CREATE TABLE t AS SELECT x % 3 AS k, x AS v, 'name ' || x AS s FROM (VALUES (1),(2),(3),(4),(5),(6)) v(x)"},
