@@ -50,16 +50,19 @@ class Table:
         self.ns = "faults_" + uuid.uuid4().hex[:12]
         self.catalog.create_namespace(self.ns)
         self.name = self.ns + ".t"
-        self.env = dict(os.environ, HOME=str(tmp_path), XDG_CACHE_HOME=str(tmp_path / "cache"), **self.far.env())
+        self.env = dict(os.environ, HOME=str(tmp_path), **self.far.env())
+        self.calls = 0
 
     def start(self, *args):
         return [sys.executable, "-S", "-c", MEASURE, str(self.tmp / "peak"), FRAZIL, "--catalog", "default", *TIMEOUTS, *map(str, args)]
 
     def frazil(self, *args, clean=False, limit_s=LIMIT_S):
         """Runs the command; without faults where `clean`, so that it has to succeed."""
+        self.calls += 1  # each with a cache of its own, so that what is read comes from the servers
+        env = dict(self.env, XDG_CACHE_HOME=str(self.tmp / f"cache-{self.calls}"))
         t0 = time.monotonic()
         try:
-            r = subprocess.run(self.start(*args), env=self.env, capture_output=True, text=True, timeout=limit_s + 10, stdin=subprocess.DEVNULL)
+            r = subprocess.run(self.start(*args), env=env, capture_output=True, text=True, timeout=limit_s + 10, stdin=subprocess.DEVNULL)
         except subprocess.TimeoutExpired as e:
             pytest.fail(f"no end within {limit_s} s: {args}\n{e.stderr}")
         o = Outcome(r.returncode, r.stdout, r.stderr, time.monotonic() - t0, int((self.tmp / "peak").read_text()))
