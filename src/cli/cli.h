@@ -26,6 +26,7 @@ typedef struct cli {
 
 /* Fills c from the arguments; a message on stderr and false for a wrong one. */
 bool cli_parse(cli *c, int argc, char **argv);
+void cli_free(cli *c);
 void cli_help(const char *command, FILE *out);
 bool cli_known(const char *command);
 void cli_suggest(const char *word);

@@ -324,7 +324,7 @@ int main(int argc, char **argv)
     cli c;
     signal(SIGPIPE, SIG_IGN);
     if (!cli_parse(&c, argc, argv)) {
-        free(c.args);
+        cli_free(&c);
         return EXIT_USAGE;
     }
     int code = EXIT_FINE;
@@ -380,6 +380,6 @@ int main(int argc, char **argv)
     fz_lake_close(lake);
     fz_runtime_release(rt);
 out:
-    free(c.args);
+    cli_free(&c);
     return code;
 }

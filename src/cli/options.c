@@ -300,6 +300,14 @@ static bool apply(cli *c, const option *o, char *value)
     return true;
 }
 
+void cli_free(cli *c)
+{
+    for (size_t i = 0; i < c->n_lake; i++)
+        if (strcmp(c->lake_options[i].key, "set") == 0)
+            free((char *)c->lake_options[i].value); /* set_option's copies */
+    free(c->args);
+}
+
 bool cli_parse(cli *c, int argc, char **argv)
 {
     const option *used[MAX_OPTIONS];
