@@ -3,9 +3,9 @@
  * after the other and kept or dropped in about that order (arrays handed out as Arrow).
  *
  * libc would take fresh pages for them, 4 kB at a time, and for a large result the page faults cost more than all
- * other work. Here blocks are cut from slabs of 4 MB, and each is paged in at once just before it is used; a slab is used again, or
- * unmapped, when its last block is freed. (Huge pages would be cheaper still on bare metal; on virtual machines that give free
- * memory back to their host they cost up to ten times as much.) Small blocks and very large ones are libc's.
+ * other work. Here blocks are cut from slabs of 4 MB, which are paged in as huge pages where these are cheap, else block by block
+ * just before they are used; a slab is used again, or unmapped, when its last block is freed. Small blocks and very large ones
+ * are libc's.
  *
  * Blocks may outlive the pool that they were cut from, and may be freed by any thread. Allocating is thread-safe, and
  * must end before slab_pool_release.

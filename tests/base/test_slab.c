@@ -1,5 +1,5 @@
 /*
- * test_slab.c: blocks cut from slabs.
+ * test_slab.c: blocks cut from slabs. (run with tsan)
  */
 #include <stdarg.h>
 #include <stddef.h>
@@ -107,12 +107,52 @@ static void other_threads_free(void **state)
     free(o);
 }
 
+/* All allocate, write, check and free at once: 100 MB pass through, so that huge pages are tried. */
+static void *churn(void *ctx)
+{
+    mem *m = ctx;
+    enum { N = 40, SIZE = 300000 };
+    unsigned char *at[N] = {NULL};
+    for (int i = 0; i < 400; i++) {
+        unsigned char **x = &at[i * 7 % N];
+        if (*x && ((*x)[0] != (*x)[SIZE - 1] || (*x)[1] != (unsigned char)((uintptr_t)*x >> 16)))
+            return ctx;
+        mem_free(m, *x, SIZE);
+        if (!(*x = mem_alloc(m, SIZE)))
+            return ctx;
+        (*x)[0] = (*x)[SIZE - 1] = (unsigned char)i;
+        (*x)[1] = (unsigned char)((uintptr_t)*x >> 16);
+    }
+    for (int i = 0; i < N; i++)
+        mem_free(m, at[i], SIZE);
+    return NULL;
+}
+
+static void threads_allocate_at_once(void **state)
+{
+    slab_pool *p = slab_pool_new();
+    mem m;
+    mem_hooks h = slab_hooks(p);
+    mem_init(&m, NULL, &h, 0);
+    pthread_t t[4];
+    void *bad;
+    for (int k = 0; k < 4; k++)
+        assert_int_equal(pthread_create(&t[k], NULL, churn, &m), 0);
+    for (int k = 0; k < 4; k++) {
+        pthread_join(t[k], &bad);
+        assert_null(bad);
+    }
+    slab_pool_release(p);
+    assert_int_equal(atomic_load(&m.used), 0);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(blocks_keep_what_is_written),
         cmocka_unit_test(an_empty_slab_is_used_again),
         cmocka_unit_test(other_threads_free),
+        cmocka_unit_test(threads_allocate_at_once),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
