@@ -26,6 +26,8 @@ void catalog_explain(const config_catalog *c, fz_error *e)
     const char *t = e->message;
     bool storage = at_storage(c, e);
     const char *key = storage ? "s3.endpoint" : "uri";
+    const char had = e->hint[0];
+    e->hint[0] = 0; /* what is certain replaces it; else it is put back */
     if (says(t, "resolve host") || says(t, "resolving") || says(t, "translate host name") || says(t, "name or service not known"))
         error_hint(e, "no server of that name is known (DNS): check %s, and that this machine reaches the network it is in", key);
     else if (says(t, "certificate") || says(t, "SSL") || says(t, "TLS") || says(t, "ssl "))
@@ -48,8 +50,8 @@ void catalog_explain(const config_catalog *c, fz_error *e)
                       "s3.anonymous true");
     else if (says(t, "NoSuchBucket"))
         error_hint(e, "there is no such bucket: check warehouse and s3.endpoint");
-    else if (e->hint[0])
-        return;
+    else if (had)
+        e->hint[0] = had;
     else if (says(t, "answered 401") || says(t, "invalid_client") || says(t, "unauthorized"))
         error_hint(e, "the server doesn't accept who you are: check credential (id:secret) or token, and oauth2-server-uri");
     else if (says(t, "answered 403"))

@@ -119,3 +119,92 @@ def test_region_differs(place, moto):
     assert code == 0 and "in the region" not in text, text
     code, text = check(place, p, warehouse="s3://no-such-bucket/wh")
     assert code == 1 and "no such bucket" in text, text
+
+
+# ---- a server of the test's own, for answers that real ones don't give on request ----
+
+class Stub:
+    """Answers by path: (status, JSON). tls: a certificate that only `ca` vouches for."""
+
+    def __init__(self, answers, tls=None):
+        import http.server
+        import json as j
+
+        stub = self
+        self.seen = []
+
+        class Handler(http.server.BaseHTTPRequestHandler):
+            protocol_version = "HTTP/1.1"
+
+            def reply(self):
+                n = int(self.headers.get("Content-Length") or 0)
+                stub.seen.append((self.command, self.path, self.rfile.read(n).decode()))
+                status, body = answers.get(self.path.split("?")[0], (404, {"error": {"message": "no such path", "type": "NotFound", "code": 404}}))
+                data = j.dumps(body).encode()
+                self.send_response(status)
+                self.send_header("Content-Type", "application/json")
+                self.send_header("Content-Length", str(len(data)))
+                self.end_headers()
+                self.wfile.write(data)
+
+            do_GET = do_POST = do_HEAD = reply
+
+            def log_message(self, *a):
+                pass
+
+        self.server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+        if tls:
+            import ssl
+            ctx = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+            ctx.load_cert_chain(*tls)
+            self.server.socket = ctx.wrap_socket(self.server.socket, server_side=True)
+        self.url = f"http{'s' if tls else ''}://127.0.0.1:{self.server.server_address[1]}"
+
+    def __enter__(self):
+        import threading
+        threading.Thread(target=self.server.serve_forever, daemon=True).start()
+        return self
+
+    def __exit__(self, *a):
+        self.server.shutdown()
+        self.server.server_close()
+
+
+EMPTY = {"/v1/config": (200, {"defaults": {}, "overrides": {}}), "/v1/namespaces": (200, {"namespaces": []})}
+TOKEN = {"/v1/oauth/tokens": (200, {"access_token": "Secr3tOfTheServer", "token_type": "bearer", "expires_in": 3600})}
+
+
+def test_what_servers_say(place):
+    cases = [
+        ({"/v1/oauth/tokens": (400, {"error": "invalid_scope", "error_description": "The scope is invalid: a role is needed"})},
+         {"credential": "cid:MySecr3t"}, ["400", "a role is needed", "PRINCIPAL_ROLE:<role>"]),
+        ({"/v1/oauth/tokens": (401, {"error": "invalid_client", "error_description": "unknown client cid with MySecr3t"})},
+         {"credential": "cid:MySecr3t"}, ["401", "unknown client cid with ****", "credential"]),
+        (dict(TOKEN, **{"/v1/config": (404, {"error": {"message": "Unable to find warehouse nope", "type": "NotFoundException", "code": 404}})}),
+         {"credential": "cid:MySecr3t", "warehouse": "nope"}, ["404", "Unable to find warehouse nope", "check warehouse"]),
+        ({"/v1/config": (403, {"error": {"message": "Principal may not do that", "type": "ForbiddenException", "code": 403}})},
+         {"token": "MySecr3tToken"}, ["403", "Principal may not do that", "scope"]),
+        ({"/v1/config": (401, {"error": {"message": "Not authorized: MySecr3tToken has expired", "type": "NotAuthorizedException", "code": 401}})},
+         {"token": "MySecr3tToken"}, ["401", "Not authorized: **** has expired"]),
+    ]
+    for answers, properties, words in cases:
+        with Stub(answers) as s:
+            code, text = check(place, dict(properties, uri=s.url))
+            assert code == 1 and all(w in text for w in words) and "Secr3t" not in text, text
+    with Stub(dict(EMPTY, **TOKEN)) as s:
+        code, text = check(place, {"uri": s.url, "credential": "cid:MySecr3t"})
+        assert code == 0 and "0 namespaces" in text and "Secr3t" not in text, text
+        assert any("client_secret=MySecr3t" in body for _, path, body in s.seen if path.endswith("/tokens"))
+
+
+def test_a_private_authority(place):
+    cert, key = str(place.root / "cert.pem"), str(place.root / "key.pem")
+    made = subprocess.run(["openssl", "req", "-x509", "-newkey", "rsa:2048", "-nodes", "-days", "2", "-subj", "/CN=127.0.0.1", "-addext",
+                           "subjectAltName=IP:127.0.0.1", "-out", cert, "-keyout", key], capture_output=True)
+    if made.returncode:
+        pytest.skip("openssl makes no certificate")
+    with Stub(EMPTY, tls=(cert, key)) as s:
+        code, text = check(place, {"uri": s.url, "token": "MySecr3tToken"})
+        assert code == 1 and "certificate" in text and "ssl.cabundle" in text, text
+        code, text = check(place, {"uri": s.url, "token": "MySecr3tToken", "ssl.cabundle": cert})
+        assert code == 0, text
