@@ -264,8 +264,8 @@ fz_status session_find_namespace(fz_session *s, const sql_name *name, arena *a, 
     return FZ_OK;
 }
 
-/* The table of a namespace that exists, in id's catalog; its name as stored. */
-static fz_status find_in_namespace(fz_session *s, const sql_ident *last, arena *a, ib_ident *id, ib_table **t, fz_error *err)
+/* The table of a namespace that exists, in id's catalog; its name as stored. tried: there is none of exactly that name. */
+static fz_status find_in_namespace(fz_session *s, const sql_ident *last, arena *a, bool tried, ib_ident *id, ib_table **t, fz_error *err)
 {
     fz_lake *l = ident_lake(s, *id);
     ib_catalog *c;
@@ -273,10 +273,10 @@ static fz_status find_in_namespace(fz_session *s, const sql_ident *last, arena *
     if (!c)
         return FZ_OK;
     fz_error e;
-    fz_status st = session_table(s, *id, t, &e);
+    fz_status st = tried ? FZ_NOT_FOUND : session_table(s, *id, t, &e);
     if (st == FZ_OK)
         return FZ_OK;
-    if (st != FZ_NOT_FOUND || strcmp(e.sqlstate, "58P01") == 0) { /* a missing file is not a missing table */
+    if (st != FZ_NOT_FOUND || (!tried && strcmp(e.sqlstate, "58P01") == 0)) { /* a missing file is not a missing table */
         if (err)
             *err = e;
         return st;
@@ -335,7 +335,7 @@ fz_status session_find_table(fz_session *s, const sql_name *name, arena *a, ib_i
         if (!copy)
             return error_nomem(err);
         id->ns = str_of(copy);
-        return find_in_namespace(s, last, a, id, t, err);
+        return find_in_namespace(s, last, a, false, id, t, err);
     }
     /* catalog.namespace.table first, then a nested namespace */
     ib_ident first = {0};
@@ -350,9 +350,10 @@ fz_status session_find_table(fz_session *s, const sql_name *name, arena *a, ib_i
             *id = first;
             return FZ_OK;
         }
+        str exact = first.ns;
         TRY(find_namespace(named, name->parts + 1, name->n - 2, a, &first.ns, &exists, err));
         if (exists)
-            TRY(find_in_namespace(s, last, a, &first, t, err));
+            TRY(find_in_namespace(s, last, a, str_eq(exact, first.ns), &first, t, err));
         if (*t) {
             *id = first;
             return FZ_OK;
@@ -361,9 +362,10 @@ fz_status session_find_table(fz_session *s, const sql_name *name, arena *a, ib_i
     TRY(find_exact(s, name->parts, name->n - 1, a, id, t, err));
     if (*t)
         return FZ_OK;
+    str exact = id->ns;
     TRY(find_namespace(s->at, name->parts, name->n - 1, a, &id->ns, &exists, err));
     if (exists)
-        TRY(find_in_namespace(s, last, a, id, t, err));
+        TRY(find_in_namespace(s, last, a, str_eq(exact, id->ns), id, t, err));
     if (!*t && named && !exists)
         *id = first;
     return FZ_OK;

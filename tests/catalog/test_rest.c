@@ -49,7 +49,8 @@ typedef struct world {
 static fz_status try_open(world *w, uint32_t n, const io_prop *more, int64_t staleness, bool keep, fz_error *err)
 {
     io_prop p[16] = {{STR("uri"), str_of(rest_server_uri(w->s))}, {STR("warehouse"), STR("w")}};
-    memcpy(p + 2, more, n * sizeof *more);
+    for (uint32_t i = 0; i < n; i++)
+        p[2 + i] = more[i];
     rest_options o = {.name = "test", .n_props = n + 2, .props = p, .staleness_ms = staleness, .keep_tokens = keep};
     return rest_catalog_open(&o, NULL, &w->m, &w->c, err);
 }

@@ -56,6 +56,8 @@ void rest_recall(rest_catalog *c, ib_ident id, rest_known *out)
         out->creds = rest_creds_ref(e->creds);
         out->etag = e->etag ? text_copy(c->base.m, str_of(e->etag)) : NULL;
         out->age_ms = rest_clock_ms() - e->loaded_ms;
+        out->trusted = e->trusted && pthread_equal(e->by, pthread_self());
+        e->trusted = e->trusted && !out->trusted; /* once */
     }
     pthread_mutex_unlock(&c->tables_lock);
 }
@@ -101,8 +103,10 @@ void rest_doubt(rest_catalog *c, ib_ident id)
 {
     pthread_mutex_lock(&c->tables_lock);
     rest_entry *e = entry_find(c, id.ns, id.name);
-    if (e)
+    if (e) {
         e->loaded_ms = INT64_MIN / 2;
+        e->trusted = false;
+    }
     pthread_mutex_unlock(&c->tables_lock);
 }
 
@@ -117,6 +121,36 @@ void rest_forget(rest_catalog *c, ib_ident id)
     }
     pthread_mutex_unlock(&c->tables_lock);
     entry_clear(c, &old);
+}
+
+/* ---- namespaces ---- */
+
+#define SPACE_KNOWN_MS 5000
+
+void rest_space_seen(rest_catalog *c, str ns, bool there)
+{
+    uint64_t h = hash_bytes(ns.p, ns.n);
+    pthread_mutex_lock(&c->tables_lock);
+    uint32_t at = c->next_space;
+    for (uint32_t i = 0; i < sizeof c->spaces / sizeof *c->spaces; i++)
+        if (c->spaces[i].hash == h)
+            at = i;
+    if (at == c->next_space)
+        c->next_space = (c->next_space + 1) % (sizeof c->spaces / sizeof *c->spaces);
+    c->spaces[at].hash = h;
+    c->spaces[at].until_ms = there ? rest_clock_ms() + SPACE_KNOWN_MS : 0;
+    pthread_mutex_unlock(&c->tables_lock);
+}
+
+bool rest_space_known(rest_catalog *c, str ns)
+{
+    uint64_t h = hash_bytes(ns.p, ns.n);
+    bool known = false;
+    pthread_mutex_lock(&c->tables_lock);
+    for (uint32_t i = 0; i < sizeof c->spaces / sizeof *c->spaces; i++)
+        known = known || (c->spaces[i].hash == h && rest_clock_ms() < c->spaces[i].until_ms);
+    pthread_mutex_unlock(&c->tables_lock);
+    return known;
 }
 
 /* ---- files ---- */
@@ -176,16 +210,33 @@ static bool queue_path(rest_catalog *c, ib_ident id, char *path, size_t size)
     return true;
 }
 
+#define TRUST_MS 5000 /* since it was loaded */
+
+/* A committer that didn't have to wait, on a table it loaded just now, most likely has the newest: its first try goes without asking, and the
+ * server tells if that was wrong. */
+static void trust(rest_catalog *c, ib_ident id, int64_t before_ms)
+{
+    int64_t now = rest_clock_ms();
+    pthread_mutex_lock(&c->tables_lock);
+    rest_entry *e = entry_find(c, id.ns, id.name);
+    if (e && now - before_ms < 5 && now - e->loaded_ms < TRUST_MS) {
+        e->trusted = true;
+        e->by = pthread_self();
+    }
+    pthread_mutex_unlock(&c->tables_lock);
+}
+
 static fz_status queue_lock(ib_catalog *b, ib_ident id, int64_t timeout_ms, void **token, fz_error *err)
 {
     char path[PATH_MAX + 64];
-    int fd;
+    int fd = -1;
     *token = NULL;
     TRY(rest_configure(rest_of(b)->c, err));
-    if (!queue_path(rest_of(b), id, path, sizeof path))
-        return FZ_OK;
-    TRY(queue_enter(path, timeout_ms, &fd, err));
+    int64_t before = rest_clock_ms();
+    if (queue_path(rest_of(b), id, path, sizeof path))
+        TRY(queue_enter(path, timeout_ms, &fd, err));
     *token = fd < 0 ? NULL : (void *)(intptr_t)(fd + 1);
+    trust(rest_of(b), id, before);
     return FZ_OK;
 }
 

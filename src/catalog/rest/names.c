@@ -232,6 +232,10 @@ fz_status rest_namespace_exists(ib_catalog *b, str ns, bool *out, fz_error *err)
     rest_client *c = rest_of(b)->c;
     rest_call k;
     fz_status st;
+    if (rest_space_known(rest_of(b), ns)) {
+        *out = true;
+        return FZ_OK;
+    }
     TRY_GOTO(rest_call_begin(c, &k, "GET", err));
     if (rest_can(c, REST_NAMESPACE_EXISTS))
         k.r.method = "HEAD";
@@ -241,6 +245,8 @@ fz_status rest_namespace_exists(ib_catalog *b, str ns, bool *out, fz_error *err)
     *out = rest_ok(&k);
     if (!*out && k.r.code != 404 && !(k.r.code == 400 && rest_odd_name(ns)))
         st = rest_failed(&k, err);
+    if (st == FZ_OK)
+        rest_space_seen(rest_of(b), ns, *out);
 out:
     rest_call_end(&k);
     return st;
@@ -272,8 +278,10 @@ fz_status rest_create_namespace(ib_catalog *b, str ns, const ib_props *props, fz
     props_to_json(props, &w);
     jw_end(&w, '}');
     TRY_GOTO(rest_send(&k, err));
-    if (rest_ok(&k))
+    if (rest_ok(&k)) {
+        rest_space_seen(rest_of(b), ns, true);
         goto out;
+    }
     fz_error said = {0};
     st = rest_failed(&k, &said);
     if (k.r.code == 409)
@@ -293,6 +301,7 @@ fz_status rest_drop_namespace(ib_catalog *b, str ns, fz_error *err)
     k.once = true;
     rest_path(&k, "namespaces/");
     rest_path_namespace(&k, ns);
+    rest_space_seen(rest_of(b), ns, false);
     TRY_GOTO(rest_send(&k, err));
     if (rest_ok(&k))
         goto out;

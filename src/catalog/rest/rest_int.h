@@ -141,6 +141,8 @@ typedef struct rest_entry {
     rest_creds *creds;
     char *etag;              /* or NULL */
     int64_t loaded_ms;       /* monotonic */
+    bool trusted;            /* the next load by `by` takes it for the newest: see queue_lock */
+    pthread_t by;
     uint64_t used;
 } rest_entry;
 
@@ -152,6 +154,8 @@ typedef struct rest_catalog {
     pthread_mutex_t tables_lock;
     rest_entry tables[REST_TABLES];
     uint64_t uses;
+    struct { uint64_t hash; int64_t until_ms; } spaces[16]; /* namespaces that were there a moment ago */
+    uint32_t next_space;
     file_io *files;          /* how tables' files are reached that say nothing else: base.io, or with what the server's configuration adds */
     bool files_made;
 } rest_catalog;
@@ -159,7 +163,7 @@ typedef struct rest_catalog {
 static inline rest_catalog *rest_of(ib_catalog *c) { return (rest_catalog *)c; }
 
 /* catalog.c. A copy of what is known of a table, with references. */
-typedef struct rest_known { ib_table *t; rest_creds *creds; char *etag; int64_t age_ms; } rest_known;
+typedef struct rest_known { ib_table *t; rest_creds *creds; char *etag; int64_t age_ms; bool trusted; } rest_known;
 void rest_recall(rest_catalog *c, ib_ident id, rest_known *out);
 void rest_known_free(rest_catalog *c, rest_known *k);
 /* References t and creds, copies etag. */
@@ -167,6 +171,9 @@ void rest_remember(rest_catalog *c, ib_table *t, rest_creds *creds, str etag);
 void rest_touch(rest_catalog *c, ib_table *t); /* it is still the newest */
 void rest_doubt(rest_catalog *c, ib_ident id);       /* it may not be: the next load asks, whatever staleness is allowed */
 void rest_forget(rest_catalog *c, ib_ident id);
+/* A namespace that was seen; known for some seconds. */
+void rest_space_seen(rest_catalog *c, str ns, bool there);
+bool rest_space_known(rest_catalog *c, str ns);
 /* Files of tables that say nothing else; not referenced. */
 fz_status rest_files(rest_catalog *c, file_io **out, fz_error *err);
 

@@ -100,6 +100,7 @@ fz_status rest_take_table(rest_catalog *c, ib_ident id, rest_call *k, const rest
         t = ib_table_ref(old);
     else
         TRY_GOTO(table_make(c, id, &d, answer, metadata, io, &t, err));
+    rest_space_seen(c, id.ns, true);
     rest_remember(c, t, creds, http_response_header(&k->r, "etag"));
     *out = t;
 out:
@@ -125,7 +126,7 @@ fz_status rest_load_table(ib_catalog *b, ib_ident id, ib_table *have, ib_table *
     rest_call k;
     fz_status st;
     rest_recall(c, id, &known);
-    if (known.t && known.age_ms < c->c->staleness_ms) {
+    if (known.t && (known.age_ms < c->c->staleness_ms || (known.trusted && have))) {
         *out = same_as(known.t, have);
         rest_known_free(c, &known);
         return FZ_OK;
