@@ -109,6 +109,9 @@ fz_lake *lake_new(fz_runtime *rt);
 fz_status runtime_shared(fz_runtime **out, fz_error *err);
 /* Makes l->io: s3:// and https:// by the properties in l->conf. */
 fz_status lake_storage(fz_lake *l, fz_error *err);
+/* Of a statement that failed: secrets of the session's catalogs are taken out of the error (servers may repeat them), and a failure to reach or please a
+ * server gets a hint. Returns r. */
+fz_status session_failed(fz_session *s, fz_status r, fz_error *err);
 /* Notices about the configuration of this lake, once. */
 void lake_tell(fz_session *s);
 /* What messages call it: its directory, or the catalog's name. */

@@ -11,7 +11,7 @@
  */
 #include "engine/engine_int.h"
 
-#include "catalog/open.h"
+#include "catalog/check.h"
 #include "io/io.h"
 
 #include <errno.h>
@@ -238,4 +238,24 @@ void lake_tell(fz_session *s)
         if (config_key_use(e->key, &why) == CONFIG_NO_USE)
             session_notice(s, "catalog %s: %s does nothing here: %s (%s)", l->conf->name, e->key.p, why, e->origin.p);
     }
+}
+
+static bool from_server(const fz_error *e)
+{
+    return strncmp(e->sqlstate, "08", 2) == 0 || strcmp(e->sqlstate, "28000") == 0 || strncmp(e->message, "the server answered", 19) == 0;
+}
+
+fz_status session_failed(fz_session *s, fz_status r, fz_error *err)
+{
+    fz_lake *l = s->lake;
+    if (!r || !err)
+        return r;
+    if (!err->hint[0] && from_server(err))
+        catalog_explain(s->at->conf, err);
+    config_redact_error(l->conf, err);
+    pthread_mutex_lock(&l->lock); /* others are only ever added */
+    for (fz_lake *o = l->others; o; o = o->next_other)
+        config_redact_error(o->conf, err);
+    pthread_mutex_unlock(&l->lock);
+    return r;
 }

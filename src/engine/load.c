@@ -590,5 +590,5 @@ fz_status fz_load(fz_session *s, const char *const *files, size_t n_files, const
         transaction_failed(s);
     ib_metadata_unref(l->evolved);
     statement_free(own);
-    return result_end(done, st, loaded, out);
+    return result_end(done, session_failed(s, st, err), loaded, out);
 }

@@ -148,7 +148,7 @@ fz_status result_next_batch(fz_result *r, fz_error *err)
         r->end = true;
     if (r->end)
         statement_idle(r->st);
-    return s;
+    return session_failed(r->s, s, err);
 }
 
 fz_status fz_result_schema(fz_result *r, struct ArrowSchema *out, fz_error *err)

@@ -571,5 +571,5 @@ fz_status fz_execute(fz_session *s, const char *sql, const char **rest, const fz
     r = run(st, out, err);
     if (r)
         transaction_failed(s);
-    return r;
+    return session_failed(s, r, err);
 }

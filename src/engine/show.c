@@ -550,7 +550,7 @@ fz_status fz_inspect(fz_session *s, const char *table, fz_result **out, fz_error
     sbuf_free(&b);
     if (f) {
         statement_free(st);
-        return f;
+        return session_failed(s, f, err);
     }
     return rows_result(&r, "INSPECT", out, err);
 }

@@ -191,6 +191,10 @@ def test_what_servers_say(place):
         with Stub(answers) as s:
             code, text = check(place, dict(properties, uri=s.url))
             assert code == 1 and all(w in text for w in words) and "Secr3t" not in text, text
+            sets = [x for k, v in dict(properties, uri=s.url).items() for x in ("--set", f"{k}={v}")]
+            for args in (["sql", "SELECT * FROM a.b"], ["ls"], ["inspect", "a.b"], ["config"]):
+                r = place.run(*sets, *args, check=False)
+                assert "Secr3t" not in r.stdout + r.stderr and (r.returncode == 1 or args == ["config"]), r
     with Stub(dict(EMPTY, **TOKEN)) as s:
         code, text = check(place, {"uri": s.url, "credential": "cid:MySecr3t"})
         assert code == 0 and "0 namespaces" in text and "Secr3t" not in text, text
