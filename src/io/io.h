@@ -113,7 +113,7 @@ void io_close(io_file *f); /* NULL allowed */
 void io_submit(io_file *f, io_req *reqs, size_t n);
 /* Whether a location is reached over the network; false too where nothing takes it. */
 bool io_is_remote(const file_io *io, const char *location);
-/* Says that these ranges will be read, once each and about in this order: a remote file starts to fetch them, coalesced and
+/* Says that these ranges will be read, about in this order, and those of later calls after them: a remote file starts to fetch them, coalesced and
  * in parallel, and reads that lie in them wait for it instead of asking again. A hint: it may be cut or ignored for
  * want of memory. */
 void io_will_read(io_file *f, const io_range *ranges, size_t n);

@@ -4,8 +4,11 @@
  * io_will_read makes blocks: what is wanted, joined where the gaps are smaller than a request is worth, cut into pieces of at most
  * BLOCK_BYTES, so that several connections share a large run. Blocks are fetched in their order while they fit the read-ahead and memory:
  *
- *   PLANNED ──fetch──> FETCHING ──> READY ──all wanted bytes were read──> gone
- *      └── a read comes first ──┘       └── or skipped: reads went on far behind it
+ *   PLANNED ──fetch──> FETCHING ──> READY ──its room is needed, and reads have gone on to later calls──> gone
+ *      └── a read comes first ──┘
+ *
+ * Bytes are often read more than once (two workers share a row group, each from its beginning), so that a block stays for as long as reads lie in
+ * its own call of io_will_read or the next one. Small blocks (footers, page indexes) stay longer.
  *
  * A read is cut at the blocks' edges. A piece in a ready block is copied at once, by the reader; one in a block on its way is copied when it arrives;
  * what lies in no block is asked for on its own, straight into the reader's memory. A request that failed as a block fails only those who wait
@@ -21,6 +24,7 @@
 #define GAP_BYTES       ((uint64_t)256 << 10)  /* bytes that are cheaper to fetch than another request */
 #define READ_AHEAD      ((uint64_t)64 << 20)
 #define BLOCKS_MAX      4096
+#define SMALL_BYTES     ((size_t)128 << 10)
 #define FETCHES_MAX     16
 
 typedef enum { PLANNED, FETCHING, READY } block_state;
@@ -45,8 +49,8 @@ typedef struct piece {
 typedef struct block {
     struct block *next;
     block_state state;
-    uint64_t offset, at;    /* at: bytes planned before it */
-    size_t len, wanted, read;
+    uint64_t offset, call;  /* call: of io_will_read */
+    size_t len;
     char *data;             /* len bytes from FETCHING on */
     piece *waiting;
 } block;
@@ -66,7 +70,7 @@ struct range_file {
     pthread_cond_t quiet;   /* nothing is under way */
     block *blocks;          /* as they were planned */
     uint32_t n_blocks, n_fetching;
-    uint64_t planned, read_at; /* bytes of all blocks so far; `at` of the furthest one that was read */
+    uint64_t calls, read_call; /* of io_will_read; the latest one whose blocks were read */
     uint64_t held;          /* bytes of blocks fetching and ready */
     uint64_t read_ahead;
     uint32_t under_way;
@@ -133,12 +137,17 @@ static bool block_fetch(range_file *f, block *b, todo *t)
     return true;
 }
 
-/* Gives up what was fetched and passed over: reads went on further than the read-ahead reaches. */
-static void stale_drop(range_file *f)
+static bool fits(const range_file *f, size_t len)
 {
-    for (block **at = &f->blocks; *at;) {
+    return f->held == 0 || (f->held + len <= f->read_ahead && !mem_over(f->base.m, (int64_t)len));
+}
+
+/* Makes room for len bytes, the earliest blocks first. */
+static bool room_make(range_file *f, size_t len)
+{
+    for (block **at = &f->blocks; *at && !fits(f, len);) {
         block *b = *at;
-        if (b->state != READY || b->at + f->read_ahead >= f->read_at) {
+        if (b->state != READY || b->call + 2 > f->read_call || b->len <= SMALL_BYTES) {
             at = &b->next;
             continue;
         }
@@ -146,20 +155,17 @@ static void stale_drop(range_file *f)
         f->n_blocks--;
         block_free(f, b);
     }
+    return fits(f, len);
 }
 
 static void fetch_ahead(range_file *f, todo *t)
 {
     if (f->closing)
         return;
-    if (f->held >= f->read_ahead)
-        stale_drop(f);
     for (block *b = f->blocks; b && f->n_fetching < FETCHES_MAX; b = b->next) {
         if (b->state != PLANNED)
             continue;
-        if (f->held && (f->held + b->len > f->read_ahead || mem_over(f->base.m, (int64_t)b->len)))
-            return;
-        if (!block_fetch(f, b, t))
+        if (!room_make(f, b->len) || !block_fetch(f, b, t))
             return;
     }
 }
@@ -183,15 +189,10 @@ static void op_piece_done(read_op *op, todo *t)
     }
 }
 
-static void block_took(range_file *f, block *b, size_t n)
+static void block_used(range_file *f, const block *b)
 {
-    b->read += n;
-    if (b->at > f->read_at)
-        f->read_at = b->at;
-    if (b->read >= b->wanted && b->state == READY) {
-        block_unlink(f, b);
-        block_free(f, b);
-    }
+    if (b->call > f->read_call)
+        f->read_call = b->call;
 }
 
 static void block_give(range_file *f, block *b, piece *p)
@@ -204,7 +205,7 @@ static void piece_plan(range_file *f, read_op *op, uint64_t offset, size_t len, 
     if (b && b->state == READY) {
         piece p = {.offset = offset, .len = len, .dst = dst};
         block_give(f, b, &p);
-        block_took(f, b, len);
+        block_used(f, b);
         return;
     }
     piece *p = mem_zalloc(f->base.m, sizeof *p);
@@ -219,6 +220,7 @@ static void piece_plan(range_file *f, read_op *op, uint64_t offset, size_t len, 
     *p = (piece){.op = op, .offset = offset, .len = len, .dst = dst};
     op->pieces++;
     if (b) {
+        block_used(f, b);
         p->next = b->waiting;
         b->waiting = p;
         return;
@@ -300,21 +302,17 @@ static void block_arrived(range_file *f, block *b, fz_status st, const fz_error 
     b->state = READY;
     piece *p = b->waiting;
     b->waiting = NULL;
-    size_t taken = 0;
     while (p) {
         piece *next = p->next;
         if (st == FZ_OK)
             block_give(f, b, p);
         else
             op_fail(p->op, st, err);
-        taken += p->len;
         op_piece_done(p->op, t);
         mem_free(f->base.m, p, sizeof *p);
         p = next;
     }
-    if (st == FZ_OK) {
-        block_took(f, b, taken);
-    } else {
+    if (st != FZ_OK) {
         block_unlink(f, b);
         block_free(f, b);
     }
@@ -366,13 +364,12 @@ static void ranges_submit(io_file *base, io_req *reqs, size_t n)
     pthread_mutex_unlock(&f->lock);
 }
 
-static void block_add(range_file *f, uint64_t offset, size_t len, size_t wanted)
+static void block_add(range_file *f, uint64_t offset, size_t len)
 {
     block *b = f->n_blocks < BLOCKS_MAX ? mem_zalloc(f->base.m, sizeof *b) : NULL;
     if (!b)
         return; /* a hint */
-    *b = (block){.state = PLANNED, .offset = offset, .len = len, .wanted = wanted, .at = f->planned};
-    f->planned += len;
+    *b = (block){.state = PLANNED, .offset = offset, .len = len, .call = f->calls};
     block **tail = &f->blocks;
     while (*tail)
         tail = &(*tail)->next;
@@ -380,15 +377,13 @@ static void block_add(range_file *f, uint64_t offset, size_t len, size_t wanted)
     f->n_blocks++;
 }
 
-/* How many bytes of [from, to) the ranges want. */
-static size_t wanted_of(const io_range *r, size_t n, uint64_t from, uint64_t to)
+/* Whether any range has a byte in [from, to). */
+static bool is_wanted(const io_range *r, size_t n, uint64_t from, uint64_t to)
 {
-    uint64_t sum = 0;
-    for (size_t i = 0; i < n; i++) {
-        uint64_t a = r[i].offset > from ? r[i].offset : from, b = r[i].offset + r[i].len < to ? r[i].offset + r[i].len : to;
-        sum += a < b ? b - a : 0;
-    }
-    return (size_t)sum;
+    for (size_t i = 0; i < n; i++)
+        if (r[i].offset < to && r[i].offset + r[i].len > from)
+            return true;
+    return false;
 }
 
 /* Adds what n neighbouring ranges span, but for what blocks hold already. */
@@ -407,9 +402,8 @@ static void run_add(range_file *f, const io_range *r, size_t n)
             uint64_t len = stop - at;
             if (len > BLOCK_BYTES)
                 len = len < 2 * BLOCK_BYTES ? (len + 1) / 2 : BLOCK_BYTES;
-            size_t wanted = wanted_of(r, n, at, at + len);
-            if (wanted) /* else a gap beside a block that is there */
-                block_add(f, at, (size_t)len, wanted);
+            if (is_wanted(r, n, at, at + len)) /* else a gap beside a block that is there */
+                block_add(f, at, (size_t)len);
             at += len;
         }
     }
@@ -426,6 +420,7 @@ static void ranges_will_read(io_file *base, const io_range *r, size_t n)
     todo t = {0};
     pthread_mutex_lock(&f->lock);
     f->under_way++;
+    f->calls++;
     for (size_t i = 0, k; i < n; i = k) {
         k = i + 1;
         if (!range_lies_in(f, &r[i]))
