@@ -380,6 +380,8 @@ static fz_status all_parse(parser *p)
         md->location.n--;
     if (v2)
         TRY(i64_member(p, "last-sequence-number", true, &md->last_sequence_number));
+    if (md->last_sequence_number < 0)
+        return json_error(p->d, member(p, "last-sequence-number"), p->err, "a sequence number can't be negative");
     TRY(i64_member(p, "last-updated-ms", true, &md->last_updated_ms));
     TRY(i32_member(p, "last-column-id", true, &md->last_column_id));
     TRY(schemas_parse(p));
