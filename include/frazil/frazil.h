@@ -193,7 +193,7 @@ FZ_API fz_status fz_describe(fz_session *s, const char *sql, const struct ArrowS
  * named, with the transaction's own changes; others see these at COMMIT, all at once. A table that others changed meanwhile: rows that were
  * appended are appended to its new state, changes of columns are made to it if they still can be, anything else fails with FZ_CONFLICT (40001),
  * and all is rolled back. After a statement has failed only ROLLBACK (or COMMIT, which rolls back) is possible (25P02). A session that is
- * closed rolls back. CREATE SCHEMA, DROP SCHEMA, DROP TABLE, RENAME TO and CALL aren't part of a transaction: they take effect at once,
+ * closed rolls back. CREATE SCHEMA, DROP SCHEMA, DROP TABLE PURGE, RENAME TO and CALL aren't part of a transaction: they take effect at once,
  * and are refused once it has changed a table (25001).
  * Returns 0 outside a transaction, 1 inside, 2 inside one that has failed. Since 0.2.
  */

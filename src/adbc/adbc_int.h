@@ -91,6 +91,8 @@ status conn_open(const struct AdbcConnection *c, conn **out, struct AdbcError *e
 status conn_begin(conn *l, struct AdbcError *err);
 /* With the lock held: whether the table that `select` reads exists. A transaction doesn't fail by it. */
 status conn_exists(conn *l, const char *select, bool *out, struct AdbcError *err);
+/* With the lock held: a statement that the driver has written, which reads what is bound (`in`, taken if it is read) as the table OFFERED. */
+status conn_run_offered(conn *l, const char *sql, struct ArrowArrayStream *in, int64_t *rows, struct AdbcError *err);
 /* With the lock held: one statement, whose rows (if it has some) are in *out. */
 status conn_run(conn *l, const char *sql, const fz_params *params, fz_result **out, struct AdbcError *err);
 

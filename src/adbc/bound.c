@@ -433,15 +433,9 @@ static status insert_all(conn *l, const char *sql, cursor *c, int64_t *rows, str
     }
     x->c = *c;
     struct ArrowArrayStream in = {renamed_schema, renamed_next, renamed_error, renamed_release, x};
-    fz_result *r;
-    l->offer = &in;
-    status st = conn_run(l, sql, NULL, &r, err);
-    l->offer = NULL;
+    status st = conn_run_offered(l, sql, &in, rows, err);
     if (in.release)
         in.release(&in);
-    if (!st)
-        *rows = fz_result_rows_affected(r);
-    fz_result_release(st ? NULL : r);
     return st;
 }
 

@@ -163,6 +163,25 @@ status conn_run(conn *l, const char *sql, const fz_params *params, fz_result **o
     return ADBC_STATUS_OK;
 }
 
+status conn_run_offered(conn *l, const char *sql, struct ArrowArrayStream *in, int64_t *rows, struct AdbcError *err)
+{
+    fz_error e;
+    fz_result *r = NULL;
+    status st = conn_begin(l, err);
+    if (st)
+        return st;
+    l->offer = in;
+    fz_status f = fz_execute(l->s, sql, NULL, NULL, &r, &e);
+    l->offer = NULL;
+    if (f) {
+        e.line = e.column = -1; /* they are about a text that the caller doesn't know */
+        return fail_fz(err, &e);
+    }
+    *rows = fz_result_rows_affected(r);
+    fz_result_release(r);
+    return ADBC_STATUS_OK;
+}
+
 /* ---- transactions ---- */
 
 static status end_transaction(conn *l, const char *how, struct AdbcError *err)

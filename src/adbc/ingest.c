@@ -72,18 +72,11 @@ status run_ingest(stmt *x, int64_t *rows, struct AdbcError *err)
         st = conn_begin(x->l, err);
     if (!st)
         st = ingest_text(x, &t, err);
-    fz_result *r = NULL;
     x->bound.release = NULL;
-    if (!st) {
-        x->l->offer = &in;
-        st = conn_run(x->l, t.p, NULL, &r, err);
-        x->l->offer = NULL;
-    }
+    if (!st)
+        st = conn_run_offered(x->l, t.p, &in, rows, err);
     if (in.release)
         in.release(&in);
-    if (!st)
-        *rows = fz_result_rows_affected(r);
-    fz_result_release(r);
     free(t.p);
     return st;
 }

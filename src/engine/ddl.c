@@ -142,6 +142,12 @@ static fz_status drop_table(statement *st, fz_error *err)
         return r;
     if (!r && !t)
         return st->ast->drop_table.if_exists ? FZ_OK : session_no_table(s, name, err);
+    if (s->tx && !r && !st->ast->drop_table.purge) {
+        ib_table_unref(t);
+        return transaction_drop_table(st, id, err);
+    }
+    if (unreadable)
+        TRY(transaction_outside(s, "DROP TABLE of a table that can't be read", err));
     ib_catalog *c;
     purge_list l = {.a = &st->a};
     r = lake_catalog(ident_lake(s, id), true, &c, err);
@@ -181,7 +187,7 @@ fz_status run_ddl(statement *st, fz_result **out, fz_error *err)
     const char *tag = st->ast->what;
     fz_result *done;
     fz_status r = result_begin(s, tag, &done, err);
-    if (!r)
+    if (!r && (st->ast->kind != ST_DROP_TABLE || st->ast->drop_table.purge))
         r = transaction_outside(s, tag, err);
     if (!r)
         r = st->ast->kind == ST_CREATE_SCHEMA ? create_schema(st, err)

@@ -77,9 +77,12 @@ static fz_status begin(fz_session *s, fz_error *err)
     return st;
 }
 
-static void remember(void *lake, ib_table *t)
+static void remember(void *lake, ib_ident id, ib_table *t)
 {
-    lake_remember(lake, t);
+    if (t)
+        lake_remember(lake, t);
+    else
+        lake_forget(lake, id);
 }
 
 /* *tag: what came of it. */
@@ -147,18 +150,23 @@ fz_status session_table(fz_session *s, ib_ident id, ib_table **out, fz_error *er
 fz_status transaction_tables(const fz_session *s, const fz_lake *l, str ns, arena *a, uint32_t *n, ib_ident **tables, fz_error *err)
 {
     ib_ident id;
-    uint32_t more = 0, at = *n;
-    if (!s->tx)
+    uint32_t more = 0, at = 0;
+    if (!s->tx || !ib_tx_changed(s->tx->t))
         return FZ_OK;
     for (uint32_t i = 0; ib_tx_created(s->tx->t, i, &id); i++)
         more += id.home == l && str_eq(id.ns, ns);
-    if (!more)
-        return FZ_OK;
-    ib_ident *all = ARENA_ARRAY(a, ib_ident, *n + more);
+    ib_ident *all = ARENA_ARRAY(a, ib_ident, *n + more + 1);
     if (!all)
         return error_nomem(err);
-    if (*n)
-        memcpy(all, *tables, *n * sizeof *all);
+    for (uint32_t i = 0; i < *n; i++) { /* what the transaction has made or dropped isn't as the catalog has it */
+        ib_table *t;
+        id = (*tables)[i];
+        id.home = (void *)l;
+        bool known = ib_tx_find(s->tx->t, id, &t);
+        if (!known || (t && !ib_tx_makes(s->tx->t, id)))
+            all[at++] = (*tables)[i];
+        ib_table_unref(t);
+    }
     for (uint32_t i = 0; ib_tx_created(s->tx->t, i, &id); i++)
         if (id.home == l && str_eq(id.ns, ns))
             all[at++] = id;
@@ -219,6 +227,12 @@ fz_status transaction_create(statement *st, ib_ident id, ib_metadata *md, fz_err
 {
     TRY(changeable(st->s, &id, err));
     return ib_tx_create(st->s->tx->t, id, md, err);
+}
+
+fz_status transaction_drop_table(statement *st, ib_ident id, fz_error *err)
+{
+    TRY(changeable(st->s, &id, err));
+    return ib_tx_drop(st->s->tx->t, id, err);
 }
 
 fz_status transaction_write(statement *st, const write_target *t, const ib_write *iw, table_writer *w, fz_error *err)

@@ -16,7 +16,7 @@
  *
  * It changes tables of one catalog: two can't commit at once.
  *
- * What can't be part of it (namespaces, DROP TABLE, RENAME TO, CALL) goes through transaction_outside: it takes effect at once, as long as the
+ * What can't be part of it (namespaces, DROP TABLE PURGE, RENAME TO, CALL) goes through transaction_outside: it takes effect at once, as long as the
  * transaction has changed nothing.
  */
 #ifndef ENGINE_TRANSACTION_H
@@ -39,7 +39,8 @@ fz_status transaction_outside(fz_session *s, const char *what, fz_error *err);
 
 /* The state of a table that the session sees; one reference. FZ_NOT_FOUND. */
 fz_status session_table(fz_session *s, ib_ident id, ib_table **out, fz_error *err);
-/* The names of tables of a namespace that the transaction makes are added to those of the catalog; in the arena. */
+/* The names of tables of a namespace that the transaction makes are added to those of the catalog, those that it drops are left out; in the
+ * arena. */
 fz_status transaction_tables(const fz_session *s, const fz_lake *l, str ns, arena *a, uint32_t *n, ib_ident **tables, fz_error *err);
 
 /* Instead of a commit. `w` is finished; on success the transaction keeps it and the statement. */
@@ -47,5 +48,6 @@ fz_status transaction_write(statement *st, const write_target *t, const ib_write
 /* `fn` gets the statement; on success the transaction keeps it. */
 fz_status transaction_change(statement *st, ib_ident id, ib_change_fn fn, fz_error *err);
 fz_status transaction_create(statement *st, ib_ident id, ib_metadata *md, fz_error *err);
+fz_status transaction_drop_table(statement *st, ib_ident id, fz_error *err);
 
 #endif

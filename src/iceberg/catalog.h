@@ -42,7 +42,10 @@ typedef struct ib_commit {
     const ib_update *updates;
     /* What the commit refers to was written through it, and is settled (io.h) before the pointer moves. NULL: it is durable already. */
     file_io *io;
-    const ib_metadata *create; /* a table that the commit makes: its complete first metadata, instead of requirements and updates */
+    /* A table that the commit makes, from its complete first metadata, or drops, instead of updates. One that is made in the place of
+     * another has that as its base. */
+    const ib_metadata *create;
+    bool drop;
 } ib_commit;
 
 typedef struct ib_catalog ib_catalog;
@@ -71,7 +74,8 @@ typedef struct ib_catalog_ops {
     fz_status (*register_table)(ib_catalog *c, ib_ident id, const char *metadata_location, ib_table **out, fz_error *err);
     fz_status (*drop_table)(ib_catalog *c, ib_ident id, fz_error *err); /* files stay */
     fz_status (*rename_table)(ib_catalog *c, ib_ident from, ib_ident to, fz_error *err);
-    /* Whether a commit may make tables (ib_commit.create) beside changing others; its base is NULL, FZ_EXISTS if it is there. */
+    /* Whether a commit may make and drop tables beside changing others. FZ_EXISTS where a table that has no base is there; out[i] of one that
+     * is dropped is NULL. */
     bool commit_creates;
     /* Whether a commit settles ib_commit.io, together with what it writes itself. If not, the caller has done so. */
     bool commit_settles;

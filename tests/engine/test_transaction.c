@@ -116,6 +116,51 @@ static void tables_are_made_and_replaced(void **state)
     check(f->o, "SELECT b, q FROM u, t", "b,q\n1,7\n");
 }
 
+static void tables_are_dropped(void **state)
+{
+    fixture *f = *state;
+    fz_error e;
+    int before = data_files(f);
+    run(f->s, "CREATE TABLE other (a int)", NULL);
+    run(f->s, "BEGIN", NULL);
+    run(f->s, "INSERT INTO t VALUES (2, 'y')", NULL);
+    run(f->s, "CREATE TABLE u AS SELECT * FROM t", NULL);
+    run(f->s, "DROP TABLE u", NULL);
+    run(f->s, "DROP TABLE t", NULL);
+    assert_int_equal(data_files(f), before); /* what the transaction wrote to them is gone */
+    check(f->s, "SHOW TABLES", "namespace,table\ndefault,other\n");
+    run(f->s, "DROP TABLE IF EXISTS t", NULL);
+    run(f->s, "INSERT INTO other VALUES (1)", NULL);
+    run(f->s, "ROLLBACK", NULL);
+    check(f->s, "SELECT * FROM t", "a,s\n1,x\n");
+    /* one is dropped, one made in its own place, one changed, at once */
+    run(f->s, "CREATE TABLE gone AS SELECT 1 AS a", NULL);
+    run(f->s, "BEGIN", NULL);
+    run(f->s, "DROP TABLE t", NULL);
+    run(f->s, "CREATE TABLE t (b text)", NULL);
+    run(f->s, "INSERT INTO t VALUES ('new')", NULL);
+    run(f->s, "DROP TABLE gone", NULL);
+    run(f->s, "INSERT INTO other VALUES (1)", NULL);
+    check(f->s, "SHOW TABLES", "namespace,table\ndefault,other\ndefault,t\n");
+    check(f->o, "SELECT * FROM t", "a,s\n1,x\n");
+    run(f->o, "INSERT INTO t VALUES (5, 'meanwhile')", NULL);
+    run(f->s, "COMMIT", NULL);
+    check(f->o, "SELECT b, a FROM t, other", "b,a\nnew,1\n");
+    assert_int_equal(refused(f->o, "SELECT * FROM gone", &e), FZ_NOT_FOUND);
+    /* alone */
+    run(f->s, "BEGIN", NULL);
+    run(f->s, "DROP TABLE other", NULL);
+    run(f->s, "COMMIT", NULL);
+    check(f->o, "SHOW TABLES", "namespace,table\ndefault,t\n");
+    /* one that is dropped and made again by others isn't the one that was meant */
+    run(f->s, "BEGIN", NULL);
+    run(f->s, "DROP TABLE t", NULL);
+    run(f->o, "DROP TABLE t", NULL);
+    run(f->o, "CREATE TABLE t (c int)", NULL);
+    assert_int_equal(refused(f->s, "COMMIT", &e), FZ_CONFLICT);
+    check(f->o, "SELECT * FROM t", "c\n");
+}
+
 static void files_are_loaded_in_a_transaction(void **state)
 {
     fixture *f = *state;
@@ -280,7 +325,7 @@ static void what_is_no_part_of_it(void **state)
 {
     fixture *f = *state;
     fz_error e;
-    static const char *const outside[] = {"CREATE SCHEMA x", "DROP SCHEMA x", "DROP TABLE t", "ALTER TABLE t RENAME TO u",
+    static const char *const outside[] = {"CREATE SCHEMA x", "DROP SCHEMA x", "DROP TABLE t PURGE", "ALTER TABLE t RENAME TO u",
                                           "CALL system.expire_snapshots(table => 'default.t')"};
     for (size_t i = 0; i < sizeof outside / sizeof *outside; i++) {
         run(f->s, "BEGIN", NULL);
@@ -348,6 +393,7 @@ int main(void)
         TEST(tables_stay_as_they_were_when_first_named),
         TEST(metadata_changes_in_a_transaction),
         TEST(tables_are_made_and_replaced),
+        TEST(tables_are_dropped),
         TEST(files_are_loaded_in_a_transaction),
         TEST(appends_and_columns_are_rebased),
         TEST(a_conflict_rolls_everything_back),

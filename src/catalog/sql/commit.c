@@ -278,7 +278,7 @@ static part *part_next(swap_job *j, const part *after)
     part *best = NULL;
     for (uint32_t i = 0; i < j->n; i++) {
         part *p = &j->parts[i];
-        if (p->next.t && (!after || ident_before(after->c->id, p->c->id)) && (!best || ident_before(p->c->id, best->c->id)))
+        if ((p->next.t || p->c->drop) && (!after || ident_before(after->c->id, p->c->id)) && (!best || ident_before(p->c->id, best->c->id)))
             best = p;
     }
     return best;
@@ -289,15 +289,17 @@ static fz_status rows_swap(sql_catalog *c, sql_tx *tx, void *ctx, fz_error *err)
 {
     for (part *p = part_next(ctx, NULL); p; p = part_next(ctx, p)) {
         int changed;
-        if (p->c->create) {
+        if (!p->cur) {
             TRY(row_insert(c, tx, &(create_job){p->c->id, p->next.t->metadata_location}, err));
             continue;
         }
+        const char *next = p->c->drop ? p->cur->metadata_location : p->next.t->metadata_location;
         TRY(c->db->run(c, tx, SQL_SWAP,
-                       SQL_ARGS(str_of(c->name), p->c->id.ns, p->c->id.name, str_of(p->next.t->metadata_location),
-                                str_of(p->cur->metadata_location)), &changed, err));
+                       SQL_ARGS(str_of(c->name), p->c->id.ns, p->c->id.name, str_of(next), str_of(p->cur->metadata_location)), &changed, err));
         if (!changed)
             return FZ_CONFLICT;
+        if (p->c->drop)
+            TRY(c->db->run(c, tx, SQL_DELETE, SQL_ARGS(str_of(c->name), p->c->id.ns, p->c->id.name), &changed, err));
     }
     return FZ_OK;
 }
@@ -306,9 +308,9 @@ static fz_status rows_swap(sql_catalog *c, sql_tx *tx, void *ctx, fz_error *err)
 static fz_status part_prepare(sql_catalog *c, part *p, fz_error *err)
 {
     ib_table *newest;
-    if (p->c->create && p->next.t)
-        return FZ_OK;
-    if (p->c->create) {
+    if (p->c->create && !p->cur) {
+        if (p->next.t)
+            return FZ_OK;
         TRY(create_check(c, p->c->id, err));
         return stage_create(c->base.m, p->c->id, p->c->create, &p->next, err);
     }
@@ -323,7 +325,11 @@ static fz_status part_prepare(sql_catalog *c, part *p, fz_error *err)
         p->cur = newest;
     }
     if (!p->c->n_updates)
-        return ib_requirements_check(p->cur->md, p->c->n_requirements, p->c->requirements, err);
+        TRY(ib_requirements_check(p->cur->md, p->c->n_requirements, p->c->requirements, err));
+    if (p->c->create)
+        return stage_create(c->base.m, p->c->id, p->c->create, &p->next, err);
+    if (!p->c->n_updates)
+        return FZ_OK;
     return stage_commit(c->base.m, p->c, p->cur, &p->next, err);
 }
 
@@ -334,7 +340,8 @@ static fz_status parts_commit(sql_catalog *c, uint32_t n, part *parts, fz_error 
         part *any = NULL;
         for (uint32_t i = 0; i < n; i++) {
             TRY(part_prepare(c, &parts[i], err));
-            if (parts[i].next.t && (!any || any->c->create)) /* one that is changed tells best what happened */
+            bool changed = parts[i].next.t || parts[i].c->drop, telling = any && any->next.t && !any->c->create;
+            if (changed && !telling) /* one that is changed tells best what happened */
                 any = &parts[i];
         }
         if (!any)
@@ -344,11 +351,15 @@ static fz_status parts_commit(sql_catalog *c, uint32_t n, part *parts, fz_error 
         fz_status st = answer(c->db->transaction(c, rows_swap, &(swap_job){n, parts}, &unknown, err), &unknown, err);
         if (unknown) {
             fz_error why = {0};
-            create_job made = {any->c->id, any->next.t->metadata_location};
-            fz_status asked = any->c->create ? created_ask(c, &made, &yes, &why)
-                                             : swapped_ask(c, any->c->id, any->next.t->metadata_location, &yes, &why);
+            const char *location = any->c->drop ? any->cur->metadata_location : any->next.t->metadata_location;
+            create_job made = {any->c->id, location};
+            fz_status asked = any->c->create && !any->cur ? created_ask(c, &made, &yes, &why) : swapped_ask(c, any->c->id, location, &yes, &why);
+            if (any->c->drop && (asked == FZ_OK || asked == FZ_NOT_FOUND)) {
+                yes = asked == FZ_NOT_FOUND;
+                asked = FZ_OK;
+            }
             if (asked != FZ_OK)
-                return not_known(any->c->id, any->next.t->metadata_location, &why, err);
+                return not_known(any->c->id, location, &why, err);
             if (yes)
                 return FZ_OK;
             if (!may_repeat(c, start))
@@ -378,9 +389,9 @@ static void parts_publish(uint32_t n, part *parts, ib_table **out)
 {
     for (uint32_t i = 0; i < n; i++) {
         part *p = &parts[i];
-        if (p->next.t && p->cur)
+        if (p->next.t && p->cur && !p->c->create)
             stage_clean(p->cur->md, p->next.t->md);
-        out[i] = p->next.t ? stage_take(&p->next) : ib_table_ref(p->cur);
+        out[i] = p->c->drop ? NULL : p->next.t ? stage_take(&p->next) : ib_table_ref(p->cur);
     }
 }
 

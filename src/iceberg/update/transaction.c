@@ -23,7 +23,7 @@ typedef struct tx_table {
     ib_ident id;
     ib_table *base;            /* what the catalog had, or has by the last attempt; NULL: made here, or there is none */
     ib_table *now;             /* NULL: there is no such table */
-    bool created;
+    bool created;              /* where base isn't NULL: in its place */
     step *steps, **end;
 } tx_table;
 
@@ -99,9 +99,14 @@ fz_status ib_tx_pin(ib_tx *x, ib_ident id, ib_table *base, fz_error *err)
     return FZ_OK;
 }
 
+static bool dropped(const tx_table *t)
+{
+    return t->base && !t->now;
+}
+
 static bool touched(const tx_table *t)
 {
-    return t->steps || t->created;
+    return t->steps || t->created || dropped(t);
 }
 
 bool ib_tx_changed(const ib_tx *x)
@@ -131,6 +136,12 @@ bool ib_tx_created(const ib_tx *x, uint32_t n, ib_ident *out)
             return true;
         }
     return false;
+}
+
+bool ib_tx_makes(const ib_tx *x, ib_ident id)
+{
+    const tx_table *t = find(x, id);
+    return t && t->created;
 }
 
 /* ---- steps ---- */
@@ -259,6 +270,23 @@ fz_status ib_tx_create(ib_tx *x, ib_ident id, ib_metadata *md, fz_error *err)
     return FZ_OK;
 }
 
+fz_status ib_tx_drop(ib_tx *x, ib_ident id, fz_error *err)
+{
+    tx_table *t = find(x, id);
+    if (!t || !t->now)
+        return error_set(err, FZ_INTERNAL, "a table is dropped that the transaction doesn't know");
+    for (step *s = t->steps, *next; s; s = next) {
+        next = s->next;
+        step_end(s, FZ_CANCELLED);
+    }
+    t->steps = NULL;
+    t->end = &t->steps;
+    ib_table_unref(t->now);
+    t->now = NULL;
+    t->created = false;
+    return FZ_OK;
+}
+
 /* ---- committing ---- */
 
 /* The requirements under which a table's updates are what they were worked out to be: it is the same table, and what they touch is as it
@@ -288,15 +316,13 @@ static fz_status table_commit(const tx_table *t, arena *a, ib_commit *out, fz_er
 {
     ib_change ch = {.a = a};
     *out = (ib_commit){.id = t->id};
-    if (t->created) {
-        out->create = t->now->md;
-        return FZ_OK;
-    }
-    const ib_metadata *base = t->base->md;
-    if (base->table_uuid.n)
+    const ib_metadata *base = t->base ? t->base->md : NULL;
+    if (base && base->table_uuid.n)
         TRY(ib_change_require(&ch, (ib_requirement){IB_ASSERT_TABLE_UUID, base->table_uuid, 0}, err));
+    out->create = t->created ? t->now->md : NULL;
+    out->drop = dropped(t);
     for (const step *s = t->steps; s; s = s->next)
-        for (uint32_t i = 0; i < s->n_updates; i++) {
+        for (uint32_t i = 0; i < s->n_updates && !t->created; i++) {
             TRY(require(&ch, base, &s->updates[i], err));
             TRY(ib_change_update(&ch, s->updates[i], err));
         }
@@ -357,15 +383,16 @@ static fz_status table_rebase(ib_tx *x, ib_catalog *c, tx_table *t, fz_error *er
         ib_table_unref(newest);
         return FZ_OK;
     }
-    ib_table *now = ib_table_ref(newest);
+    bool keeps = !t->created && !dropped(t);
+    ib_table *now = ib_table_ref(keeps ? newest : t->now);
     if (!str_ieq(newest->md->table_uuid, t->base->md->table_uuid))
         st = error_set(err, FZ_CONFLICT, "the table " STR_FMT "." STR_FMT " was dropped and made again meanwhile", STR_ARG(t->id.ns),
                        STR_ARG(t->id.name));
-    if (!st)
+    if (!st && keeps)
         st = check_replaced(t, newest->md, err);
-    if (!st)
+    if (!st && keeps)
         st = check_numbers(t, newest->md, err);
-    for (step *s = t->steps; s && !st; s = s->next)
+    for (step *s = t->steps; s && !st && keeps; s = s->next)
         st = step_take(x, s, t->id, &now, err);
     if (st == FZ_INVALID || st == FZ_EXISTS || st == FZ_NOT_FOUND) { /* it went well where the transaction stood */
         st = FZ_CONFLICT;
@@ -385,7 +412,7 @@ static fz_status table_rebase(ib_tx *x, ib_catalog *c, tx_table *t, fz_error *er
 }
 
 typedef struct parts {
-    uint32_t n, n_created;
+    uint32_t n, n_made;        /* made or dropped */
     tx_table **t;              /* sorted by name: queues are taken in this order */
     void **tokens;
     ib_commit *commits;
@@ -415,7 +442,7 @@ static fz_status parts_of(ib_tx *x, parts *p, fz_error *err)
     for (tx_table *t = x->tables; t; t = t->next)
         if (touched(t)) {
             p->t[p->n++] = t;
-            p->n_created += t->created;
+            p->n_made += t->created || dropped(t);
         }
     qsort(p->t, p->n, sizeof *p->t, by_name);
     return FZ_OK;
@@ -427,13 +454,15 @@ static fz_status attempt(ib_tx *x, ib_catalog *c, parts *p, bool *lost, fz_error
     arena_init(&a, x->m);
     fz_status st = FZ_OK;
     for (uint32_t i = 0; i < p->n; i++) {
-        if (!p->t[i]->created)
+        if (p->t[i]->base)
             TRY_GOTO(table_rebase(x, c, p->t[i], err));
         TRY_GOTO(table_commit(p->t[i], &a, &p->commits[i], err));
         p->base[i] = p->t[i]->base;
     }
     TRY_GOTO(fault_point("commit.before", err));
-    if (p->n == 1 && p->n_created)
+    if (p->n == 1 && dropped(p->t[0]))
+        st = c->ops->drop_table(c, p->t[0]->id, err);
+    else if (p->n == 1 && p->t[0]->created && !p->t[0]->base)
         st = c->ops->create_table(c, p->t[0]->id, p->t[0]->now->md, &p->out[0], err);
     else
         st = c->ops->commit(c, p->n, p->commits, p->base, p->out, err);
@@ -474,19 +503,21 @@ static fz_status commit_loop(ib_tx *x, ib_catalog *c, parts *p, retry *r, fz_err
     }
 }
 
-fz_status ib_tx_commit(ib_tx *x, ib_catalog *c, void (*committed)(void *ctx, ib_table *t), void *ctx, fz_error *err)
+fz_status ib_tx_commit(ib_tx *x, ib_catalog *c, void (*committed)(void *ctx, ib_ident id, ib_table *t), void *ctx, fz_error *err)
 {
     parts p;
     retry r;
     TRY(parts_of(x, &p, err));
     if (p.n == 0)
         return FZ_OK;
-    if (p.n > 1 && p.n_created && !c->ops->commit_creates)
-        return error_sql(err, FZ_UNSUPPORTED, "0A000", "this catalog can't make a table together with other changes; make it in a transaction of its own");
-    TRY(retry_init(&r, &p.t[0]->now->md->properties, err));
+    bool alone = p.n == 1 && !(p.t[0]->created && p.t[0]->base);
+    if (p.n_made && !alone && !c->ops->commit_creates)
+        return error_sql(err, FZ_UNSUPPORTED, "0A000", "this catalog can't make or drop a table together with other changes; do it in a transaction of its own");
+    const ib_table *first = p.t[0]->now ? p.t[0]->now : p.t[0]->base;
+    TRY(retry_init(&r, &first->md->properties, err));
     fz_status st = FZ_OK;
     for (uint32_t i = 0; i < p.n && c->ops->queue_lock && (!st || st == FZ_BUSY); i++)
-        if (!p.t[i]->created)
+        if (p.t[i]->base)
             st = c->ops->queue_lock(c, p.t[i]->id, retry_queue_ms(&r), &p.tokens[i], err);
     if (st == FZ_OK || st == FZ_BUSY)
         st = commit_loop(x, c, &p, &r, err);
@@ -496,8 +527,8 @@ fz_status ib_tx_commit(ib_tx *x, ib_catalog *c, void (*committed)(void *ctx, ib_
     if (st == FZ_CONFLICT && err)
         memcpy(err->sqlstate, "40001", sizeof err->sqlstate);
     for (uint32_t i = 0; i < p.n; i++) {
-        if (p.out[i] && st == FZ_OK)
-            committed(ctx, p.out[i]);
+        if (st == FZ_OK)
+            committed(ctx, p.t[i]->id, p.out[i]);
         ib_table_unref(p.out[i]);
     }
     return st;

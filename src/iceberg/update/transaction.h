@@ -39,16 +39,18 @@ bool ib_tx_changed(const ib_tx *x);
 void ib_tx_forget(ib_tx *x);
 /* The n-th table that the transaction makes; false: there are fewer. */
 bool ib_tx_created(const ib_tx *x, uint32_t n, ib_ident *out);
+bool ib_tx_makes(const ib_tx *x, ib_ident id); /* whether that is one of them */
 
 /* Steps. On failure nothing was done. *kept: the owner is the transaction's now; it isn't where the step failed or changes nothing. The table
  * must have been found or pinned. */
 fz_status ib_tx_create(ib_tx *x, ib_ident id, ib_metadata *md, fz_error *err); /* FZ_EXISTS */
+fz_status ib_tx_drop(ib_tx *x, ib_ident id, fz_error *err);                    /* what the transaction did to it is taken back */
 fz_status ib_tx_change(ib_tx *x, ib_ident id, ib_change_fn fn, void *ctx, ib_tx_owner owner, bool *kept,
                        fz_error *err);
 /* *w is copied; what it points to is the owner's. */
 fz_status ib_tx_write(ib_tx *x, ib_ident id, const ib_write *w, ib_tx_owner owner, bool *kept, fz_error *err);
 
-/* Commits; `committed` is called for each table's new state. Whatever the outcome: ib_tx_end with it comes next. Conflicts have SQLSTATE 40001. */
-fz_status ib_tx_commit(ib_tx *x, ib_catalog *c, void (*committed)(void *ctx, ib_table *t), void *ctx, fz_error *err);
+/* Commits; `committed` is called with each table's new state, NULL where it is dropped. Whatever the outcome: ib_tx_end with it comes next. Conflicts have SQLSTATE 40001. */
+fz_status ib_tx_commit(ib_tx *x, ib_catalog *c, void (*committed)(void *ctx, ib_ident id, ib_table *t), void *ctx, fz_error *err);
 
 #endif
