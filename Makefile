@@ -5,6 +5,7 @@
 #   make demo-s3 [ROWS=n] [CSV=file]   the same from a public bucket to tables on S3 behind a REST catalog, all on this machine
 #   make test | test-long           run the tests | also what takes longer
 #   make bench [BENCH="load cold"]  measure against other engines; bench-s3: on S3 behind a REST catalog
+#   make wheel                      the Python package as a wheel, in build/wheel/
 #   make fuzz [SECONDS=n]           fuzz every decoder for so long
 #   make install [PREFIX=dir] | make uninstall | make clean
 
@@ -13,7 +14,7 @@ ROWS ?= 1000000
 SECONDS ?= 60
 NINJA = ninja -C build
 
-.PHONY: build demo demo-s3 test test-long bench bench-s3 fuzz install uninstall clean
+.PHONY: build demo demo-s3 test test-long bench bench-s3 wheel fuzz install uninstall clean
 
 build:
 	@scripts/setup build
@@ -44,6 +45,9 @@ bench-s3: build
 	@scripts/setup bench
 	@$(NINJA) --quiet bench_rest
 	@.venv/peers/bin/python bench/bench_s3.py $(BENCH)
+
+wheel:
+	@scripts/wheel
 
 fuzz:
 	@scripts/setup test
