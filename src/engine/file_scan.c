@@ -14,6 +14,9 @@
 
 #define FETCH_AHEAD ((uint64_t)64 << 20) /* bytes of a remote file that are asked for before their row group's turn */
 
+#define MORSELS_BYTES      ((uint64_t)64 << 20) /* of all morsels that are worked on, at 8 bytes a value: what an ordered result holds */
+#define MORSELS_PER_WORKER 4                    /* at least, of a file, so that workers end together */
+
 /* A conjunct of the filter and the columns that it is the first to need. */
 typedef struct step {
     const expr *e;
@@ -188,14 +191,31 @@ static fz_status group_ranges(const file_scan *s, const prune_file *x, uint32_t 
     return FZ_OK;
 }
 
+/* How many rows a morsel of the open file has. Other writers' pages end anywhere and can be as large as the row group, and each worker that
+ * needs a part of one decompresses all of it: fewer morsels are better there, as long as all workers get some and a result in order needs
+ * no more memory than it has. */
+static uint64_t morsel_rows(const file_scan *s)
+{
+    const pq_file_meta *meta = pq_meta(s->split_p);
+    str by = meta->created_by, own = STR("frazil ");
+    if (!s->j || (by.n >= own.n && memcmp(by.p, own.p, own.n) == 0))
+        return FILE_SCAN_MORSEL;
+    uint64_t width = (uint64_t)pool_width(s->j->p), fit = MORSELS_BYTES / (width * 8 * (s->ncols + 1));
+    uint64_t share = (uint64_t)meta->num_rows / (width * MORSELS_PER_WORKER);
+    uint64_t rows = fit < share ? fit : share;
+    if (rows > 4 * FILE_SCAN_MORSEL)
+        rows = 4 * FILE_SCAN_MORSEL;
+    return rows < 2 * FILE_SCAN_MORSEL ? FILE_SCAN_MORSEL : rows - rows % FILE_SCAN_MORSEL;
+}
+
 /* Up to which row a morsel goes that begins at s->row, in a range that ends at `to`. A row group of moderate size is one morsel
- * where there are as many as workers: other writers' pages can be as large as the row group, and each worker would decompress them. */
+ * where there are as many as workers. */
 static uint64_t morsel_end(const file_scan *s, uint64_t to)
 {
     const pq_file_meta *meta = pq_meta(s->split_p);
-    uint64_t end = (s->row / FILE_SCAN_MORSEL + 1) * FILE_SCAN_MORSEL;
+    uint64_t rows = morsel_rows(s), end = (s->row / rows + 1) * rows;
     bool whole = s->j && meta->row_groups[s->rg].num_rows <= FILE_SCAN_SMALL && meta->n_row_groups >= (uint32_t)pool_width(s->j->p);
-    return whole || end + FILE_SCAN_MORSEL / 2 > to ? to : end;
+    return whole || end + rows / 2 > to ? to : end;
 }
 
 /* The columns that are fetched: those that only deletes need where the file has any. */

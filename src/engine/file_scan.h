@@ -4,7 +4,8 @@
  * the filter first, conjunct by conjunct, the others only for rows that are left.
  *
  * A morsel is a run of rows of one row group (FILE_SCAN_MORSEL rows, so that the pages of files written here don't
- * straddle morsels), or a whole row group of up to FILE_SCAN_SMALL rows where there are many; a run of blocks of an Avro file, or a whole small Parquet file. Workers take morsels in order; a worker that gets
+ * straddle morsels; up to four times as many of files written elsewhere), or a whole row group of up to FILE_SCAN_SMALL rows where there
+ * are many; a run of blocks of an Avro file, or a whole small Parquet file. Workers take morsels in order; a worker that gets
  * a later morsel of the row group it is in moves its cursors forward instead of opening them anew.
  *
  * A table's files are of all the schemas and specs that it had. A column is found by field id, in files without ids as

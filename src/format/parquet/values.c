@@ -4,8 +4,8 @@
  *
  * Values come out in source form (read_int.h). Byte arrays are views into the page; only
  * DELTA_BYTE_ARRAY, which shares prefixes, makes bytes of its own, per call.
- * Text is checked: one pass over the page finds out whether all is ASCII, which is the common case;
- * otherwise each value is checked when it is read.
+ * Text is checked: one pass over the page, or over what is read of it where lengths lie between the values, finds out whether
+ * all is ASCII, which is the common case; otherwise each value is checked when it is read.
  */
 #include "format/parquet/read_int.h"
 
@@ -115,7 +115,7 @@ fz_status values_open(pq_values *v, pq_encoding enc, pq_physical p, uint32_t wid
     } else {
         return encoding_refuse(enc, p, err);
     }
-    v->ascii = utf8 && all_ascii(v->at, (size_t)(v->end - v->at));
+    v->ascii = utf8 && v->kind != VALUES_BYTES && all_ascii(v->at, (size_t)(v->end - v->at));
     return FZ_OK;
 }
 
@@ -202,8 +202,9 @@ static fz_status bytes_read(pq_values *v, strview *dst, size_t n, fz_error *err)
         view_put(&dst[i], at, len);
         at += len;
     }
+    bool ascii = v->utf8 && all_ascii(v->at, (size_t)(at - v->at)); /* lengths too: those from 128 on aren't */
     v->at = at;
-    return text_check(v, dst, n, err);
+    return ascii ? FZ_OK : text_check(v, dst, n, err);
 }
 
 static fz_status bytes_skip(pq_values *v, size_t n, fz_error *err)
