@@ -401,6 +401,53 @@ static void commits(conformance_env *e)
     ib_table_unref(o);
 }
 
+/* Tables that are made, made in the place of others, and dropped by a commit that changes others: all or none. */
+static void makes_and_drops(conformance_env *e)
+{
+    ib_catalog *c = e->c;
+    if (!c->ops->commit_creates)
+        return;
+    ensure(c, "mad");
+    ib_ident changed = IDENT("mad", "changed"), made = IDENT("mad", "made"), again = IDENT("mad", "again"), gone = IDENT("mad", "gone");
+    ib_table *t = sample_create(c, changed), *a = sample_create(c, again), *g = sample_create(c, gone), *now, *out[4];
+    ib_metadata *first = sample_metadata(c, made), *second = sample_metadata(c, again);
+    ib_requirement right = {IB_ASSERT_TABLE_UUID, g->md->table_uuid, 0}, wrong = {IB_ASSERT_TABLE_UUID, t->md->table_uuid, 0};
+    ib_kv kv = {STR("k"), STR("v")};
+    ib_update u = {.kind = IB_SET_PROPERTIES, .props = {1, &kv}};
+    ib_commit four[] = {{.id = gone, .n_requirements = 1, .requirements = &wrong, .drop = true}, {.id = made, .create = first},
+                        {.id = changed, .n_updates = 1, .updates = &u}, {.id = again, .create = second}};
+    ib_table *base[] = {g, NULL, t, a};
+    FAILS(FZ_CONFLICT, "uuid", c->ops->commit(c, 4, four, base, out, err));
+    FAILS(FZ_NOT_FOUND, "made", c->ops->load_table(c, made, NULL, &now, err));
+    OK(c->ops->load_table(c, again, a, &now, err));
+    assert_string_equal(now->metadata_location, a->metadata_location);
+    ib_table_unref(now);
+    four[0].requirements = &right;
+    OK(c->ops->commit(c, 4, four, base, out, err));
+    assert_null(out[0]);
+    assert_true(str_eq(out[1]->md->table_uuid, first->table_uuid));
+    assert_true(str_eqz(ib_prop(&out[2]->md->properties, "k"), "v"));
+    assert_true(str_eq(out[3]->md->table_uuid, second->table_uuid));
+    for (int i = 1; i < 4; i++) {
+        OK(c->ops->load_table(c, four[i].id, NULL, &now, err));
+        assert_string_equal(now->metadata_location, out[i]->metadata_location);
+        ib_table_unref(now);
+        ib_table_unref(out[i]);
+    }
+    FAILS(FZ_NOT_FOUND, "gone", c->ops->load_table(c, gone, NULL, &now, err));
+    /* one that is there isn't made, and nothing else happens */
+    kv.value = STR("other");
+    FAILS(FZ_EXISTS, "made", c->ops->commit(c, 2, four + 1, base + 1, out, err));
+    OK(c->ops->load_table(c, changed, NULL, &now, err));
+    assert_true(str_eqz(ib_prop(&now->md->properties, "k"), "v"));
+    ib_table_unref(now);
+    ib_table_unref(t);
+    ib_table_unref(a);
+    ib_table_unref(g);
+    ib_metadata_unref(first);
+    ib_metadata_unref(second);
+}
+
 /* Every kind of requirement, once as it is and once not. */
 static void requirements(conformance_env *e)
 {
@@ -763,6 +810,7 @@ const conformance_case conformance_cases[] = {
     {"renames", renames, 0},
     {"registers", registers, QUIRK_NO_FILES},
     {"commits", commits, 0},
+    {"makes and drops", makes_and_drops, 0},
     {"requirements", requirements, 0},
     {"identity", identity, 0},
     {"locations", locations, 0},
