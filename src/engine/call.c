@@ -714,12 +714,31 @@ static fz_status read_args(call *c, const procedure *p, fz_error *err)
     return FZ_OK;
 }
 
+/* CALL catalog.system.procedure('namespace.table'): the table is looked for in that catalog. */
+static fz_status in_catalog(call *c, fz_error *err)
+{
+    const sql_name *of = &c->st->ast->call.name;
+    if (of->n < 3 || (c->table.n > 2 && str_ieq(c->table.parts[0].name, of->parts[0].name))) /* the table's name may begin with it, too */
+        return FZ_OK;
+    sql_ident *parts = ARENA_ARRAY(&c->st->a, sql_ident, c->table.n + 2);
+    uint32_t n = 0;
+    if (!parts)
+        return error_nomem(err);
+    parts[n++] = of->parts[0];
+    if (c->table.n == 1) /* as USE catalog would have it */
+        parts[n++] = (sql_ident){.name = STR("default"), .pos = c->table.parts[0].pos};
+    memcpy(parts + n, c->table.parts, sizeof *parts * c->table.n);
+    c->table = (sql_name){n + c->table.n, parts};
+    return FZ_OK;
+}
+
 static fz_status run_procedure(call *c, fz_error *err)
 {
     const procedure *p;
     TRY(find_procedure(&c->st->ast->call.name, &p, err));
     TRY(read_args(c, p, err));
     TRY(sql_parse_name(c->args[0].text, &c->st->a, &c->table, err));
+    TRY(in_catalog(c, err));
     TRY(session_find_table(c->st->s, &c->table, &c->st->a, &c->id, &c->t, err));
     if (!c->t && !p->new_table)
         return session_no_table(c->st->s, &c->table, err);

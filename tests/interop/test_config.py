@@ -241,6 +241,10 @@ def test_several_catalogs_in_one_statement(place):
     assert place.sql("SELECT w FROM default.s.t ORDER BY w", *lake) == [["lake"], ["prod"]]
     assert place.sql("USE prod; SELECT w, z FROM s.t", *lake) == [["prod", ""]]
     assert place.sql("USE other.crm; SELECT count(*) FROM c", *lake) == [["2"]]
+    for call in ("CALL prod.system.expire_snapshots('s.t')", "CALL prod.system.expire_snapshots('prod.s.t')", "CALL system.expire_snapshots('prod.s.t')"):
+        assert place.sql(call, *lake) == [["0"] * 6]
+    r = place.run("sql", "CALL nobody.system.expire_snapshots('s.t')", *lake, check=False)
+    assert r.returncode == 1 and "nobody.s.t" in r.stderr
     # a nested namespace stands behind catalog.namespace.table
     place.run("sql", "CREATE SCHEMA here; CREATE SCHEMA here.deep; CREATE TABLE here.deep.t AS SELECT 9 AS n", *lake)
     assert place.sql("SELECT n FROM here.deep.t", *lake) == [["9"]]
