@@ -271,6 +271,22 @@ FZ_API fz_status fz_load(fz_session *s, const char *const *files, size_t n_files
  * properties. Since 0.1. */
 FZ_API fz_status fz_inspect(fz_session *s, const char *table, fz_result **out, fz_error *err);
 
+/* ---- the catalog as data ---- */
+
+/*
+ * Answers a request of the Iceberg REST protocol (open-API file of Iceberg 1.11) in the process, whatever catalog the lake has. path:
+ * what follows /v1/{prefix}/, its parts percent-encoded, the levels of a namespace joined by %1F; body: the request's JSON, or NULL.
+ *
+ *   GET, POST namespaces              GET, HEAD, DELETE namespaces/{ns}
+ *   GET, POST namespaces/{ns}/tables  GET, HEAD, POST, DELETE namespaces/{ns}/tables/{table}
+ *   POST namespaces/{ns}/register     POST tables/rename     POST transactions/commit
+ *
+ * write receives the answer's JSON, once, or isn't called where there is none. A request acts at once, also while a transaction is open. Statuses
+ * are those of the failure: FZ_NOT_FOUND, FZ_EXISTS, FZ_CONFLICT (a requirement that doesn't hold), FZ_UNKNOWN, …. Since 0.2.
+ */
+FZ_API fz_status fz_catalog_request(fz_session *s, const char *method, const char *path, const char *body, fz_write_fn write, void *ctx,
+                                    fz_error *err);
+
 /* Writes an error as people read it: message, place, for SQL the line with a caret, hint. sql may be NULL. */
 FZ_API fz_status fz_error_text(const fz_error *err, const char *sql, fz_write_fn write, void *ctx);
 
