@@ -12,6 +12,13 @@
 /* A quirk and its reason. */
 #define QUIRK_ONE_HANDLE (1u << 0) /* the catalog is gone with the handle: a second one, or another process, sees another catalog */
 #define QUIRK_NO_FILES   (1u << 1) /* metadata is kept in memory, so there is no file that could be registered again */
+/* Of servers by other people, whose ways a client can't change: */
+#define QUIRK_NAMES      (1u << 2) /* fewer names are taken (weed: a-z 0-9 _ -; Apache's: none with '%' or '/' in it), levels exist only if they were made */
+#define QUIRK_WORDS      (1u << 3) /* what is wrong is said in the server's words, and in another order; requirements are checked less strictly */
+#define QUIRK_PLACES     (1u << 4) /* tables can be made or registered where there is no namespace, or only from files the server wrote itself */
+#define QUIRK_RENAMES    (1u << 5) /* a table may be renamed to its own name */
+#define QUIRK_CREATORS   (1u << 6) /* of creators at the same moment several are told that they made the table */
+#define QUIRK_TOGETHER   (1u << 7) /* commits to several tables lose each other's changes when they meet, or add properties of the server's own */
 
 typedef struct conformance_backend {
     const char *name;

@@ -206,6 +206,20 @@ def test_writers_of_both_kinds(weed):
     assert sorted(zip(*c.rows("mixed").to_pydict().values())) == want
 
 
+@pytest.mark.parametrize("kind", ["weed", "reference"])
+def test_conformance(kind):
+    """The suite that every catalog passes, against a server by other people; what a client can't change there is listed as its quirks."""
+    program = os.path.join(os.path.dirname(FRAZIL), "t_conformance_test_conformance")
+    if not os.path.exists(program):
+        pytest.skip("the C tests aren't built")
+    try:
+        server = servers.shared(kind)
+    except servers.Missing as e:
+        pytest.skip(str(e))
+    r = subprocess.run([program, "only", kind], capture_output=True, text=True, timeout=300, env=dict(os.environ, **servers.variables(server)))
+    assert r.returncode == 0 and f"] {kind}: 8 threads" in r.stdout + r.stderr, r.stdout[-3000:] + r.stderr[-3000:]
+
+
 def test_reference_server(reference, tmp_path):
     """Apache's own server: everything once, PyIceberg on the same tables."""
     c, table = reference, f"{reference.ns}.t"

@@ -847,13 +847,21 @@ static fz_status resolve(applier *x, const ib_update *u, int32_t reused[3], aren
         return FZ_OK;
     *keep = after[add] > before[add];
     reused[add] = *keep ? -1 : added[add];
-    if (add != 1 || !*keep)
+    if (!*keep)
         return FZ_OK;
+    /* with the ids that it gets here: servers refuse, or renumber, others */
+    ib_schema *schema = ARENA_NEW(a, ib_schema);
     ib_partition_spec *spec = ARENA_NEW(a, ib_partition_spec);
-    if (!spec || !spec_copy(a, &x->specs[md->n_specs - 1], spec))
+    ib_sort_order *order = ARENA_NEW(a, ib_sort_order);
+    if (!schema || !spec || !order)
         return error_nomem(x->err);
-    out->spec = spec;
-    return FZ_OK;
+    bool ok = add == 0   ? schema_copy(a, &x->schemas[md->n_schemas - 1], schema)
+              : add == 1 ? spec_copy(a, &x->specs[md->n_specs - 1], spec)
+                         : order_copy(a, &x->orders[md->n_orders - 1], order);
+    out->schema = add == 0 ? schema : u->schema;
+    out->spec = add == 1 ? spec : u->spec;
+    out->order = add == 2 ? order : u->order;
+    return ok ? FZ_OK : error_nomem(x->err);
 }
 
 fz_status ib_updates_resolve(const ib_metadata *base, uint32_t n, const ib_update *u, arena *a, uint32_t *n_out, const ib_update **out,

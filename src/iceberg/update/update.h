@@ -50,7 +50,7 @@ fz_status ib_requirements_check(const ib_metadata *md, uint32_t n, const ib_requ
 fz_status ib_metadata_apply(const ib_metadata *base, const char *base_location, uint32_t n, const ib_update *u,
                             mem *m, ib_metadata **out, fz_error *err);
 /* The same updates as another program can apply them to base: a schema, spec or sort order that base has already isn't added again, but
- * set by its id, and fields of new specs have their ids. Texts and structures are u's or in the arena. */
+ * set by its id, and what is new has its ids. Texts and structures are u's or in the arena. */
 fz_status ib_updates_resolve(const ib_metadata *base, uint32_t n, const ib_update *u, arena *a, uint32_t *n_out, const ib_update **out,
                              fz_error *err);
 /* First metadata of a table: version 2, fresh field ids given by the caller, who also sets its io. */
