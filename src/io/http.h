@@ -87,7 +87,7 @@ struct http_request {
     fz_status status;
     fz_error error;
     int code;                    /* HTTP status */
-    uint32_t attempts;           /* how often it was tried */
+    uint32_t attempts;           /* how often it was sent, or begun to be */
     buf *response;               /* the body, decompressed; NULL: none */
     uint32_t n_response_headers;
     http_header *response_headers; /* names in lower case; of the final answer */

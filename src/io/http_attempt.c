@@ -258,6 +258,7 @@ static int on_seek(void *ctx, curl_off_t offset, int origin)
         p->rewound = true;
         return CURL_SEEKFUNC_FAIL;
     }
+    p->r->attempts += p->sent > 0;
     if (origin != SEEK_SET || offset < 0 || (uint64_t)offset > p->r->body_n)
         return CURL_SEEKFUNC_FAIL;
     p->sent = (size_t)offset;
@@ -380,7 +381,8 @@ fz_status attempt_start(http_private *p, bool *later, fz_error *err)
         }
     }
     p->signed_already = false;
-    r->attempts = ++p->attempts;
+    p->attempts++;
+    r->attempts++;
     p->body_seen = p->body_ours = p->complete = p->rewound = false;
     p->got_before = p->got;
     p->sent = 0;

@@ -389,7 +389,7 @@ static fz_status final_send(s3_writer *w, s3_call *c, const char *crc, const cha
             return is_ours(w, crc, etag) ? FZ_OK : st;
         char code[64];
         bool failed = s3_answer_text(c, "Code", code, sizeof code);
-        bool sent_twice = c->r.attempts > 1 || tries > 0;
+        bool sent_twice = c->r.attempts > 1 || tries > 0 || c->r.body_n == 0; /* of one without a body libcurl's own resending isn't seen */
         if (c->r.code < 300 && !failed)
             return FZ_OK;
         if (c->r.code == 501 && conditional) {
