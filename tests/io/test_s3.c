@@ -129,15 +129,6 @@ static bool get(int fd, const loop_request *q)
         return true;
     }
     sscanf(loop_header(q, "range", v, sizeof v), "bytes=%llu-%llu", &from, &to);
-    if (store.f == STALLS) {
-        for (int i = 0; i < 100; i++) {
-            char c;
-            usleep(50000);
-            if (recv(fd, &c, 1, MSG_DONTWAIT | MSG_PEEK) == 0)
-                return false;
-        }
-        return false;
-    }
     if (store.f == RANGES_FAIL_ONCE && store.faults++ == 0) {
         error_xml(fd, "403 Forbidden", NULL, "AccessDenied", "");
         return true;
@@ -256,8 +247,15 @@ static bool handle_locked(int fd, const loop_request *q)
 
 static bool handle(void *ctx, int fd, const loop_request *q)
 {
-    if (store.f == STALLS)
-        return handle_locked(fd, q); /* several wait at once */
+    if (store.f == STALLS) { /* several wait at once */
+        for (int i = 0; i < 100; i++) {
+            char c;
+            usleep(50000);
+            if (recv(fd, &c, 1, MSG_DONTWAIT | MSG_PEEK) == 0)
+                return false;
+        }
+        return false;
+    }
     pthread_mutex_lock(&store.lock);
     bool keep = handle_locked(fd, q);
     pthread_mutex_unlock(&store.lock);
