@@ -390,7 +390,8 @@ fz_status query_next_made(query *q, const query_maker *mk, void **made, fz_error
 {
     bool end;
     *made = NULL;
-    q->maker = mk;
+    if (q->maker != mk) /* it is set before the workers begin, who read it */
+        q->maker = mk;
     return next(q, NULL, made, &end, err);
 }
 

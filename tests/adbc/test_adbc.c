@@ -1,5 +1,5 @@
 /* The ADBC driver in process, as a driver manager calls it: life cycles, options, statements, parameters, ingest, metadata, statistics,
- * partitions, transactions, errors; and bad input. */
+ * partitions, transactions, errors; and bad input. (run with tsan) */
 #include "engine/lake_util.h"
 
 #include <errno.h>

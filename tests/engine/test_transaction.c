@@ -1,4 +1,4 @@
-/* Transactions: what is seen when, several tables in one commit, conflicts, failures, and that nothing is left of what was rolled back. */
+/* Transactions: what is seen when, several tables in one commit, conflicts, failures, and that nothing is left of what was rolled back. (run with tsan) */
 #include "engine/lake_util.h"
 
 #include <pthread.h>
