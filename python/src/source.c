@@ -76,9 +76,10 @@ static int from_pandas(PyObject *o, struct ArrowArrayStream *out)
 int py_source_stream(PyObject *o, struct ArrowArrayStream *out)
 {
     out->release = NULL;
+    bool pandas = is_pandas(o); /* before there is an exception to lose */
     if (!PyType_Check(o) && PyObject_HasAttrString(o, "__arrow_c_stream__")) {
         PyObject *c = PyObject_CallMethod(o, "__arrow_c_stream__", NULL);
-        if (!c && PyErr_ExceptionMatches(PyExc_ImportError) && is_pandas(o)) {
+        if (!c && pandas && PyErr_ExceptionMatches(PyExc_ImportError)) {
             PyErr_Clear();
             return from_pandas(o, out);
         }
@@ -88,7 +89,7 @@ int py_source_stream(PyObject *o, struct ArrowArrayStream *out)
         return from_array(PyObject_CallMethod(o, "__arrow_c_array__", NULL), out);
     if (PyDict_Check(o) || PyList_Check(o) || PyTuple_Check(o))
         return from_values(o, out);
-    if (is_pandas(o) && PyObject_HasAttrString(o, "to_dict"))
+    if (pandas && PyObject_HasAttrString(o, "to_dict"))
         return from_pandas(o, out);
     PyErr_Format(PyExc_TypeError, "a %S can't be read as a table: it has neither __arrow_c_stream__ nor __arrow_c_array__, and isn't a list of dicts "
                  "or a dict of lists", (PyObject *)Py_TYPE(o));

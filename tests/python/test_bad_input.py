@@ -90,7 +90,7 @@ def test_a_closed_lake(tmp_path):
     lake.close()
     lake.close()
     assert lake.closed
-    for what in (lambda: lake.sql("select 1"), r.fetchall, r.pl, r.count, lambda: list(r), lake.tables, lambda: lake.load("x", "t")):
+    for what in (lambda: lake.sql("select 1"), r.fetchall, r.execute, r.count, lambda: list(r), lake.tables, lambda: lake.load("x", "t")):
         with pytest.raises(frazil.ClosedError, match="closed"):
             what()
 
@@ -113,6 +113,8 @@ class Producer:
 
 
 def test_a_producer_that_raises(lake):
+    pytest.importorskip("pyarrow")
+    pytest.importorskip("polars")
     for n in (0, 1, 3):
         frame = Producer(n, RuntimeError("the tape is torn"))
         with pytest.raises(frazil.Error, match="frame failed.*the tape is torn"):
@@ -127,8 +129,16 @@ def test_a_producer_that_raises(lake):
         def __arrow_c_stream__(self, requested_schema=None):
             raise KeyError("no rows")
 
-    frame = Worse()  # noqa: F841
+    frame = Worse()
     with pytest.raises(KeyError, match="no rows"):
+        lake.sql("select * from frame")
+
+    class Missing:
+        def __arrow_c_stream__(self, requested_schema=None):
+            import no_such_package  # noqa: F401
+
+    frame = Missing()  # noqa: F841
+    with pytest.raises(ModuleNotFoundError, match="no_such_package"):
         lake.sql("select * from frame")
 
 
@@ -166,6 +176,8 @@ SLOW = "select count(*) from n a, n b where a.n * b.n % 7 = 3 and a.n + b.n > 5"
 
 @pytest.mark.parametrize("how", ["sql", "pl", "fetchall", "create"])
 def test_ctrl_c(lake, how):
+    if how == "pl":
+        pytest.importorskip("polars")
     n = {"n": range(200_000)}  # noqa: F841
     timer = threading.Timer(0.4, os.kill, (os.getpid(), signal.SIGINT))
     timer.start()
@@ -209,6 +221,8 @@ print(lake.sql("select count(*) from t").fetchall(), r.fetchall())
 
 @pytest.mark.parametrize("how", ["open", "read", "iterated", "python producer", "thread"])
 def test_interpreter_shutdown_with_results_open(run, how):
+    if how == "python producer":
+        pytest.importorskip("pyarrow")
     run("""
 import frazil, threading
 lake = frazil.connect("l/")

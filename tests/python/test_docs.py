@@ -12,6 +12,9 @@ def test_docstrings(name, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     for v in ("FRAZIL_LAKE", "FRAZIL_CATALOG"):
         monkeypatch.delenv(v, raising=False)
+    if name == "frazil.relation":
+        for package in ("polars", "pandas", "pyarrow"):
+            pytest.importorskip(package)
     import frazil.lake
 
     frazil.lake._default = None
