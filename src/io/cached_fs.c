@@ -200,10 +200,15 @@ static fz_status cached_read(cached_file *f, uint64_t at, void *dst, size_t len,
     return FZ_OK;
 }
 
-/* The parts of the ranges that no piece has are fetched ahead. */
+#define AHEAD_MAX 64
+
+/* The parts of the ranges that no piece has are fetched ahead, together: the file behind joins neighbours and takes one call for one stretch of
+ * work. */
 static void cached_will_read(io_file *base, const io_range *ranges, size_t n)
 {
     cached_file *f = (cached_file *)base;
+    io_range gaps[AHEAD_MAX];
+    size_t k = 0;
     pthread_mutex_lock(&f->lock);
     for (size_t i = 0; i < n; i++) {
         uint64_t at = ranges[i].offset, end = ranges[i].len > UINT64_MAX - at ? UINT64_MAX : at + ranges[i].len;
@@ -215,13 +220,19 @@ static void cached_will_read(io_file *base, const io_range *ranges, size_t n)
                 at = p.at + p.len;
                 continue;
             }
-            io_range r = {at, gap < end - at ? gap : end - at};
-            if (inner_open(f, NULL) != FZ_OK)
+            gap = gap < end - at ? gap : end - at;
+            if (k == AHEAD_MAX && inner_open(f, NULL) == FZ_OK) {
+                io_will_read(f->inner, gaps, k);
+                k = 0;
+            }
+            if (k == AHEAD_MAX)
                 break;
-            io_will_read(f->inner, &r, 1);
-            at += r.len;
+            gaps[k++] = (io_range){at, gap};
+            at += gap;
         }
     }
+    if (k && inner_open(f, NULL) == FZ_OK)
+        io_will_read(f->inner, gaps, k);
     pthread_mutex_unlock(&f->lock);
 }
 
