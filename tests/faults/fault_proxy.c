@@ -8,14 +8,14 @@
  *
  * Commands come on standard input, one a line, each answered by a line on standard output; its end ends the program:
  *
- *     rule action=… [port=P] [method=M] [path=GLOB] [auth=TEXT] [skip=N] [count=N] [permille=N] [arg=N] [arg2=N] [file=F]
+ *     rule action=… [port=P] [method=M] [path=GLOB] [auth=TEXT] [skip=N] [count=N] [permille=N] [hold=MS] [arg=N] [arg2=N] [file=F]
  *     delay PORT MS                  hold each request so long (PORT 0: of every port)
  *     clear                          forget rules and delays
  *     hits                           how often each rule was applied, in the order they were given
  *     sync                           answered when what was done is in the log
  *
  * A request takes the first rule that fits it: its port, method, target (path?query, a glob) and Authorization header (contains TEXT), of these
- * not the first `skip`, and no more than `count` (0: all), each with the chance permille/1000. Actions:
+ * not the first `skip`, and no more than `count` (0: all), each with the chance permille/1000. It is held for `hold` ms first. Actions:
  *
  *     reset_before               reset the connection, nothing is forwarded
  *     reset_after  lost          forward, take the whole answer, reset; lost: close instead
@@ -58,7 +58,7 @@ enum { HEAD_MAX = 256 * 1024, PIECE = 256 * 1024, RULES_MAX = 64, PORTS_MAX = 8,
 typedef struct rule {
     char action[24], method[16], path[512], auth[256];
     int port, permille;
-    long skip, count, arg, arg2;
+    long skip, count, arg, arg2, hold_ms;
     long matched, hits;
     char *body;
     size_t body_len;
@@ -426,6 +426,7 @@ static bool one_request(talk *t, rule **used, int64_t *start)
     if (ms) sleep_ms(ms);
     rule *r = *used = rule_for(t->port, t->method, t->target, t->head);
     bool go_on = !header_has(t->head, "connection", "close");
+    if (r && r->hold_ms) sleep_ms(r->hold_ms);
     if (is(r, "reset_before")) {
         reset_fd(t->client.fd);
         return false;
@@ -523,6 +524,7 @@ static const char *add_rule(char *text)
         else if (!strcmp(w, "permille")) r->permille = atoi(v);
         else if (!strcmp(w, "skip")) r->skip = atol(v);
         else if (!strcmp(w, "count")) r->count = atol(v);
+        else if (!strcmp(w, "hold")) r->hold_ms = atol(v);
         else if (!strcmp(w, "arg")) r->arg = atol(v);
         else if (!strcmp(w, "arg2")) r->arg2 = atol(v);
         else if (!strcmp(w, "file")) {

@@ -231,6 +231,33 @@ def test_keys_that_expired_for_good_in_the_middle_of_a_load(table, trade):
     table.check(10)
 
 
+def test_keys_that_are_renewed_in_the_middle_of_a_load(table, trade):
+    """Keys come from AWS's file of credentials. The ones there are refused as expired in the middle of the load, while the file gets others."""
+    keys = table.tmp / "credentials"
+
+    def write(key, secret):
+        (table.tmp / "new").write_text(f"[default]\naws_access_key_id = {key}\naws_secret_access_key = {secret}\n")
+        os.rename(table.tmp / "new", keys)
+    for k in list(table.env):
+        if "ACCESS_KEY" in k:
+            del table.env[k]
+    table.env["AWS_SHARED_CREDENTIALS_FILE"] = str(keys)
+    write(table.weed.key, table.weed.secret)
+    table.sql(f"CREATE TABLE {table.name} AS SELECT * FROM '{trade}' LIMIT 10", clean=True)
+    write("outdated", "whatever")
+    rule = spoil(table, "expired", "s3", auth="Credential=outdated", count=0, hold=1000)
+    with subprocess.Popen(table.start("load", trade, table.name, "--quiet"), env=table.env, stderr=subprocess.PIPE, text=True) as p:
+        until = time.monotonic() + 30
+        while not table.proxy.hits(rule) and time.monotonic() < until:
+            time.sleep(0.01)
+        write(table.weed.key, table.weed.secret)
+        err = p.stderr.read()
+        assert p.wait(60) == 0, err
+    assert table.proxy.hits(rule) > 0
+    table.proxy.clear()
+    table.check(10 + ROWS)
+
+
 def test_a_clock_ten_minutes_off(table, trade):
     """The server's clock is ten minutes ahead, and it refuses requests five minutes away from it: the client corrects itself by the answer's Date."""
     table.proxy.rule("skew", on="s3", arg=600, arg2=300, count=0)
