@@ -137,6 +137,24 @@ def test_transactions(lake):
         assert values(other, "SELECT count(*) FROM a") == [(4,)]
 
 
+def test_a_catalog_by_its_name(tmp_path, monkeypatch):
+    os.makedirs(tmp_path / "warehouse")
+    monkeypatch.setenv("PYICEBERG_CATALOG__PROD__TYPE", "sql")
+    monkeypatch.setenv("PYICEBERG_CATALOG__PROD__URI", f"sqlite:///{tmp_path}/prod.db")
+    from pyiceberg.catalog import load_catalog
+    theirs = load_catalog("prod", type="sql", uri=f"sqlite:///{tmp_path}/prod.db", warehouse=f"file://{tmp_path}/warehouse")
+    theirs.create_namespace("crm")
+    theirs.create_table("crm.c", pa.schema({"x": pa.int64()})).append(pa.table({"x": [7]}))
+    kwargs = {"uri": "prod", "warehouse": f"file://{tmp_path}/warehouse"}  # what is no option of the lake is a property of the catalog
+    with dbapi.connect(driver=DRIVER, db_kwargs=kwargs, autocommit=True) as con, con.cursor() as cur:
+        assert con.adbc_current_catalog == "prod"
+        assert values(con, "SELECT * FROM crm.c") == [(7,)]
+        con.adbc_current_db_schema = "crm"
+        cur.adbc_ingest("d", pa.table({"y": [1]}), catalog_name="prod")
+        assert con.adbc_get_objects(depth="tables", catalog_filter="pr%").read_all()["catalog_db_schemas"][0].as_py()[0]["db_schema_name"] == "crm"
+    assert theirs.load_table("crm.d").scan().to_arrow()["y"].to_pylist() == [1]
+
+
 def read_part(args):
     path, part = args
     with connect(path) as con, con.cursor() as cur:

@@ -512,7 +512,8 @@ fz_status ib_tx_commit(ib_tx *x, ib_catalog *c, void (*committed)(void *ctx, ib_
         return FZ_OK;
     bool alone = p.n == 1 && !(p.t[0]->created && p.t[0]->base);
     if (p.n_made && !alone && !c->ops->commit_creates)
-        return error_sql(err, FZ_UNSUPPORTED, "0A000", "this catalog can't make or drop a table together with other changes; do it in a transaction of its own");
+        return error_sql(err, FZ_UNSUPPORTED, "0A000", "this catalog can't make or drop a table together with other changes; "
+                         "do it in a transaction of its own");
     const ib_table *first = p.t[0]->now ? p.t[0]->now : p.t[0]->base;
     TRY(retry_init(&r, &first->md->properties, err));
     fz_status st = FZ_OK;

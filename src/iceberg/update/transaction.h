@@ -50,7 +50,8 @@ fz_status ib_tx_change(ib_tx *x, ib_ident id, ib_change_fn fn, void *ctx, ib_tx_
 /* *w is copied; what it points to is the owner's. */
 fz_status ib_tx_write(ib_tx *x, ib_ident id, const ib_write *w, ib_tx_owner owner, bool *kept, fz_error *err);
 
-/* Commits; `committed` is called with each table's new state, NULL where it is dropped. Whatever the outcome: ib_tx_end with it comes next. Conflicts have SQLSTATE 40001. */
+/* Commits; `committed` is called with each table's new state, NULL where it is dropped. Whatever the outcome: ib_tx_end with it comes next.
+ * Conflicts have SQLSTATE 40001. */
 fz_status ib_tx_commit(ib_tx *x, ib_catalog *c, void (*committed)(void *ctx, ib_ident id, ib_table *t), void *ctx, fz_error *err);
 
 #endif
