@@ -23,6 +23,7 @@
 #include "base/mem.h"
 #include "base/str.h"
 
+struct job; /* base/task.h */
 typedef struct io_file io_file;
 typedef struct io_writer io_writer;
 
@@ -122,6 +123,10 @@ void io_will_read(io_file *f, const io_range *ranges, size_t n);
 fz_status io_read(io_file *f, uint64_t offset, void *dst, size_t len, fz_error *err);
 /* The whole file; FZ_LIMIT if it is larger than max_bytes. */
 fz_status io_read_all(const file_io *io, const char *location, mem *m, size_t max_bytes, buf **out, fz_error *err);
+
+/* Calls fn(ctx, i, err) for i in [0,n) on up to 16 threads of its own: for work that waits for the network, which the task pool's few threads are
+ * too good for. Returns the first failure, after which no further i is begun; FZ_CANCELLED if the job (may be NULL) is stopped. */
+fz_status io_for(size_t n, const struct job *j, fz_status (*fn)(void *ctx, size_t i, fz_error *err), void *ctx, fz_error *err);
 
 /* Creates missing parent directories. FZ_EXISTS if the file is there. */
 fz_status io_create(const file_io *io, const char *location, mem *m, io_writer **out, fz_error *err);

@@ -3,7 +3,7 @@
  *
  *   1. The list's manifests without live files are left out, then those whose partition summaries rule
  *      the predicate out.
- *   2. The others are read, in parallel, and their entries tested (select.c).
+ *   2. The others are read, in parallel (remote ones more at once than there are workers), and their entries tested (select.c).
  *   3. What is left is put in the order of insertion: manifest lists name the newest manifest
  *      first, and merging moves entries, but the data sequence number of a file never changes. Files of
  *      version 1 all have number 0: for them the position of their snapshot counts.
@@ -43,6 +43,8 @@ static fz_status plan_delete_manifest(void *ctx, size_t i, fz_error *err)
 
 static fz_status run_tasks(planning *p, job *j, uint32_t from, uint32_t n, fz_error *err)
 {
+    if (n > 1 && io_is_remote(p->md->io, p->tasks[from].mf->path.p))
+        return io_for(n, j, from ? plan_delete_manifest : plan_manifest, p, err);
     if (j)
         return job_for(j, n, from ? plan_delete_manifest : plan_manifest, p, err);
     for (uint32_t i = 0; i < n; i++)
