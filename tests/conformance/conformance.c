@@ -819,7 +819,7 @@ const conformance_case conformance_cases[] = {
     {"creations at once", create_race, QUIRK_CREATORS},
     {"two tables crossed", crossed, QUIRK_TOGETHER},
     {"two handles", handles, QUIRK_ONE_HANDLE},
-    {"4 processes", processes, QUIRK_ONE_HANDLE},
+    {"4 processes", processes, QUIRK_ONE_HANDLE | QUIRK_NO_FORK},
     {"a lost answer", lost_answer, QUIRK_ONE_HANDLE},
     {NULL, NULL, 0},
 };

@@ -19,6 +19,7 @@
 #define QUIRK_RENAMES    (1u << 5) /* a table may be renamed to its own name */
 #define QUIRK_CREATORS   (1u << 6) /* of creators at the same moment several are told that they made the table */
 #define QUIRK_TOGETHER   (1u << 7) /* commits to several tables lose each other's changes when they meet, or add properties of the server's own */
+#define QUIRK_NO_FORK    (1u << 8) /* it has threads in this process, and ThreadSanitizer doesn't go through a fork then */
 
 typedef struct conformance_backend {
     const char *name;

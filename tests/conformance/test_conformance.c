@@ -129,13 +129,19 @@ static fz_status open_real(const char *kind, const char *catalog, mem *m, ib_cat
 static fz_status open_weed(const char *catalog, mem *m, ib_catalog **out, fz_error *err) { return open_real("WEED", catalog, m, out, err); }
 static fz_status open_reference(const char *catalog, mem *m, ib_catalog **out, fz_error *err) { return open_real("REFERENCE", catalog, m, out, err); }
 
+#ifdef __SANITIZE_THREAD__
+#define THREADS_HERE QUIRK_NO_FORK
+#else
+#define THREADS_HERE 0
+#endif
+
 static const conformance_backend backends[] = {
     {"memory", QUIRK_ONE_HANDLE | QUIRK_NO_FILES, open_memory},
     {"sqlite", 0, open_sqlite},
     {"postgres", 0, open_postgres},
-    {"rest", 0, open_rest},
-    {"weed", QUIRK_NAMES | QUIRK_WORDS | QUIRK_PLACES | QUIRK_CREATORS | QUIRK_TOGETHER, open_weed},
-    {"reference", QUIRK_NAMES | QUIRK_WORDS | QUIRK_PLACES | QUIRK_RENAMES | QUIRK_TOGETHER, open_reference},
+    {"rest", THREADS_HERE, open_rest},
+    {"weed", QUIRK_NAMES | QUIRK_WORDS | QUIRK_PLACES | QUIRK_CREATORS | QUIRK_TOGETHER | THREADS_HERE, open_weed},
+    {"reference", QUIRK_NAMES | QUIRK_WORDS | QUIRK_PLACES | QUIRK_RENAMES | QUIRK_TOGETHER | THREADS_HERE, open_reference},
 };
 enum { BACKENDS = sizeof backends / sizeof backends[0], CASES_MAX = 32 };
 
