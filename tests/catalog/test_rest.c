@@ -2,7 +2,7 @@
  * test_rest.c: what the REST catalog's client does on the wire: configuration, tokens, conditional loads, pages, errors, lost answers,
  * credentials that are vended and renewed; and the protocol's JSON there and back.
  *
- * The catalog's own behaviour is the conformance suite's (tests/conformance).
+ * The catalog's own behaviour is the conformance suite's (tests/conformance). (run with tsan: the HTTP loop and its callers)
  */
 #include <stdarg.h>
 #include <stddef.h>
