@@ -1,10 +1,12 @@
 """Transactions killed and failing at each fault point: all of their tables or none, nothing left behind; and several processes at once."""
-import os, re, subprocess, threading
+import os, re, subprocess, sys, threading
 
 import pyarrow as pa
 import pytest
 
-from conftest import FRAZIL, Lake
+from conftest import FRAZIL, ROOT, Lake
+
+sys.path.insert(0, os.path.join(ROOT, "tests"))
 
 SCRIPT = "BEGIN; INSERT INTO a VALUES ({n}); ALTER TABLE a SET TBLPROPERTIES ('n' = '{n}'); INSERT INTO b SELECT x FROM a WHERE x = {n}; {more} COMMIT"
 
@@ -77,3 +79,26 @@ def test_processes_and_pyiceberg_at_once(lake):
     for name in "ab":
         got = sorted(lake.table(name).scan().to_arrow()["x"].to_pylist())
         assert got == sorted([1000 * k + i for k in (1, 2, 3) for i in range(4)] + [-i for i in range(4)])
+
+
+def test_behind_a_rest_catalog(tmp_path):
+    """Apache's reference server: two tables in one request; a table alone with its rows; both together are refused, and nothing stays."""
+    import servers
+    from test_rest import Catalog
+    try:
+        cat = Catalog(servers.shared("reference"), tmp_path)
+    except servers.Missing as e:
+        pytest.skip(str(e))
+    a, b, c = (f"{cat.ns}.{x}" for x in "abc")
+    cat.run("sql", f"CREATE TABLE {a} (x bigint); CREATE TABLE {b} (x bigint)")
+    cat.run("sql", f"BEGIN; INSERT INTO {a} VALUES (1); INSERT INTO {a} SELECT x + 1 FROM {a}; ALTER TABLE {a} ADD COLUMN y int; "
+                   f"INSERT INTO {b} SELECT sum(x) FROM {a}; COMMIT")
+    assert sorted(cat.rows("a")["x"].to_pylist()) == [1, 2] and cat.rows("b")["x"].to_pylist() == [3]
+    assert [f.name for f in cat.table("a").schema().fields] == ["x", "y"]
+    cat.run("sql", f"BEGIN; CREATE TABLE {c} AS SELECT x FROM {a}; INSERT INTO {c} VALUES (9); COMMIT")
+    assert sorted(cat.rows("c")["x"].to_pylist()) == [1, 2, 9]
+    r = cat.run("sql", f"BEGIN; INSERT INTO {a} (x) VALUES (5); CREATE TABLE {cat.ns}.d AS SELECT 1 AS x; COMMIT", check=False)
+    assert r.returncode == 1 and "can't make or drop a table together" in r.stderr
+    assert cat.rows("a").num_rows == 2 and not cat.py.table_exists(f"{cat.ns}.d")
+    cat.run("sql", f"BEGIN; DROP TABLE {c}; COMMIT")
+    assert not cat.py.table_exists(c)
