@@ -231,20 +231,20 @@ bool lake_option(cli *c, const char *key, const char *value)
 }
 
 /* The value may be a secret: it is not repeated in a message, and where other users can read it (the process's arguments) it is blanked. */
-static bool set_option(cli *c, char *kv)
+static char *secret_take(const char *option, char *kv)
 {
     const char *eq = strchr(kv, '=');
     if (!eq || eq == kv) {
-        fprintf(stderr, "frazil: --set takes KEY=VALUE\n");
-        return false;
+        fprintf(stderr, "frazil: --%s takes KEY=VALUE\n", option);
+        return NULL;
     }
     char *copy = strdup(kv);
     if (!copy) {
         fprintf(stderr, "frazil: out of memory\n");
-        return false;
+        return NULL;
     }
     memset(kv + (eq - kv) + 1, 0, strlen(eq + 1));
-    return lake_option(c, "set", copy);
+    return copy;
 }
 
 static void runtime_option(cli *c, const char *key, const char *value)
@@ -258,8 +258,15 @@ static bool apply(cli *c, const option *o, char *value)
     const char *n = o->name;
     if (strcmp(n, "lake") == 0)
         c->lake = value;
-    else if (strcmp(n, "set") == 0)
-        return set_option(c, value);
+    else if (strcmp(n, "set") == 0 || strcmp(n, "source-set") == 0) {
+        char *kv = secret_take(n, value);
+        if (!kv)
+            return false;
+        if (n[1] == 'e')
+            return lake_option(c, "set", kv);
+        if (c->n_load < MAX_OPTIONS)
+            c->load[c->n_load++] = (fz_option){"source-set", kv};
+    }
     else if (strcmp(n, "catalog") == 0)
         return lake_option(c, "catalog", value);
     else if (strcmp(n, "read-only") == 0)

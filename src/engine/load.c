@@ -85,7 +85,12 @@ static fz_status source_set_text(load *l, const char *v, fz_error *err)
     const char *eq = strchr(v, '=');
     if (!eq || eq == v) /* what was given may be a secret */
         return error_set(err, FZ_INVALID, "option \"source-set\" takes key=value, as s3.region=eu-central-1");
-    return source_set(l, (str){v, (size_t)(eq - v)}, str_of(eq + 1), err);
+    char *key = arena_strndup(l->a, v, (size_t)(eq - v));
+    str value;
+    if (!key)
+        return error_nomem(err);
+    TRY(config_value(l->st->s->lake->config, key, eq + 1, l->a, &value, err));
+    return source_set(l, str_of(key), value, err);
 }
 
 /* The lake's settings, with those given for the source instead. */

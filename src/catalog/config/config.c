@@ -417,47 +417,59 @@ uint32_t config_notes(const config *c, const str **out)
 
 /* ---- one catalog ---- */
 
-/* What an option's value stands for: itself, a file's text, a variable's. */
+/* What a value that was given as an option stands for; `origin` says so. */
+static fz_status value_read(const config *c, const char *key, const char *v, arena *a, str *out, sbuf *origin, fz_error *err)
+{
+    *out = str_of(v);
+    if (strncmp(v, "env:", 4) == 0) {
+        const char *name = v + 4;
+        *out = str_of(env_get(c, name));
+        if (!out->p)
+            return error_set(err, FZ_NOT_FOUND, "%s: there is no environment variable \"%s\"", key, name);
+        sbuf_printf(origin, " (environment variable %s)", name);
+    } else if (v[0] == '@' && v[1] == '@') {
+        *out = str_of(v + 1);
+    } else if (v[0] == '@') {
+        const char *path = v + 1;
+        char *text;
+        size_t n;
+        TRY(config_read_file(a, path, CONFIG_SECRET_MAX, &text, &n, err));
+        if (!text) {
+            error_set(err, FZ_NOT_FOUND, "%s: there is no file \"%s\"", key, path);
+            error_hint(err, "a value that begins with @ names a file; @@ stands for a value's own @");
+            return FZ_NOT_FOUND;
+        }
+        if (memchr(text, 0, n)) {
+            error_set(err, FZ_INVALID, "%s: the file holds a NUL byte", key);
+            error_where(err, path);
+            return FZ_INVALID;
+        }
+        while (n && (text[n - 1] == '\n' || text[n - 1] == '\r'))
+            n--;
+        *out = (str){text, n};
+        sbuf_printf(origin, " (file %s)", path);
+    }
+    return FZ_OK;
+}
+
+fz_status config_value(const config *c, const char *key, const char *v, arena *a, str *out, fz_error *err)
+{
+    sbuf origin;
+    sbuf_init(&origin, a->m);
+    fz_status st = value_read(c, key, v, a, out, &origin, err);
+    sbuf_free(&origin);
+    return st;
+}
+
 static fz_status option_value(const config *c, config_catalog *k, const config_option *o, config_entry *e, fz_error *err)
 {
-    const char *v = o->value;
-    size_t n = strlen(v);
+    str v;
     sbuf origin;
     sbuf_init(&origin, k->m);
     sbuf_addz(&origin, "option");
     fz_status st = FZ_OK;
-    if (strncmp(v, "env:", 4) == 0) {
-        const char *name = v + 4;
-        v = env_get(c, name);
-        if (!v) {
-            st = error_set(err, FZ_NOT_FOUND, "%s: there is no environment variable \"%s\"", o->key, name);
-            goto out;
-        }
-        n = strlen(v);
-        sbuf_printf(&origin, " (environment variable %s)", name);
-    } else if (v[0] == '@' && v[1] == '@') {
-        v++;
-        n--;
-    } else if (v[0] == '@') {
-        const char *path = v + 1;
-        char *text;
-        TRY_GOTO(config_read_file(&k->a, path, CONFIG_SECRET_MAX, &text, &n, err));
-        if (!text) {
-            st = error_set(err, FZ_NOT_FOUND, "%s: there is no file \"%s\"", o->key, path);
-            error_hint(err, "a value that begins with @ names a file; @@ stands for a value's own @");
-            goto out;
-        }
-        if (memchr(text, 0, n)) {
-            st = error_set(err, FZ_INVALID, "%s: the file holds a NUL byte", o->key);
-            error_where(err, path);
-            goto out;
-        }
-        while (n && (text[n - 1] == '\n' || text[n - 1] == '\r'))
-            n--;
-        v = text;
-        sbuf_printf(&origin, " (file %s)", path);
-    }
-    *e = (config_entry){config_lower(&k->a, str_of(o->key)), config_copy(&k->a, (str){v, n}), config_copy(&k->a, (str){origin.p, origin.n})};
+    TRY_GOTO(value_read(c, o->key, o->value, &k->a, &v, &origin, err));
+    *e = (config_entry){config_lower(&k->a, str_of(o->key)), config_copy(&k->a, v), config_copy(&k->a, (str){origin.p, origin.n})};
     if (origin.failed || !e->key.p || !e->value.p || !e->origin.p)
         st = error_nomem(err);
 out:

@@ -79,6 +79,8 @@ typedef struct config_catalog {
  * be used; FZ_NOT_FOUND for a secret's file or variable that isn't there. One reference; independent of `c`, which may be NULL: options alone. */
 fz_status config_open(const config *c, const char *name, uint32_t n_options, const config_option *options, mem *m,
                       config_catalog **out, fz_error *err);
+/* What an option's value stands for: itself, a file's text, a variable's; text in the arena or the environment's. */
+fz_status config_value(const config *c, const char *key, const char *value, arena *a, str *out, fz_error *err);
 config_catalog *config_catalog_ref(config_catalog *c);
 void config_catalog_unref(config_catalog *c); /* NULL allowed */
 
