@@ -66,8 +66,8 @@ static int open_files(void)
 
 static const char *in_root(const char *format, int a, int b)
 {
-    static char path[8][200], name[100];
-    static int next;
+    static __thread char path[8][200], name[100];
+    static __thread int next;
     char *p = path[next++ & 7];
     snprintf(name, sizeof name, format, a, b);
     snprintf(p, sizeof path[0], "%s/%s", root, name);
