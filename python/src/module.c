@@ -54,10 +54,57 @@ static PyObject *schema_formats(PyObject *self, PyObject *capsule)
     return list;
 }
 
+#define DEPTH_MAX 64
+
+/* A field as (name, format, nullable, keys and values of its metadata, fields below). What a dictionary's codes stand for is its type. */
+static PyObject *field_tree(const struct ArrowSchema *s, int depth)
+{
+    if (depth > DEPTH_MAX) {
+        PyErr_SetString(PyExc_ValueError, "the schema is nested too deeply");
+        return NULL;
+    }
+    const struct ArrowSchema *t = s->dictionary ? s->dictionary : s;
+    PyObject *kids = PyList_New(0), *meta = PyList_New(0);
+    for (int64_t i = 0; kids && i < t->n_children; i++) {
+        PyObject *kid = field_tree(t->children[i], depth + 1);
+        if (!kid || PyList_Append(kids, kid) < 0)
+            Py_CLEAR(kids);
+        Py_XDECREF(kid);
+    }
+    const char *p = s->metadata;
+    int32_t n = 0, len = 0;
+    if (p) {
+        memcpy(&n, p, sizeof n);
+        p += sizeof n;
+    }
+    for (int64_t i = 0; meta && i < 2 * (int64_t)n; i++) { /* a length and so many bytes, for each key and each value */
+        memcpy(&len, p, sizeof len);
+        PyObject *text = PyUnicode_DecodeUTF8(p + sizeof len, len, "replace");
+        p += sizeof len + (size_t)len;
+        if (!text || PyList_Append(meta, text) < 0)
+            Py_CLEAR(meta);
+        Py_XDECREF(text);
+    }
+    PyObject *nullable = s->flags & ARROW_FLAG_NULLABLE ? Py_True : Py_False;
+    PyObject *out = kids && meta ? Py_BuildValue("(ssOOO)", s->name ? s->name : "", t->format ? t->format : "", nullable, meta, kids) : NULL;
+    Py_XDECREF(kids);
+    Py_XDECREF(meta);
+    return out;
+}
+
+static PyObject *schema_tree(PyObject *self, PyObject *capsule)
+{
+    struct ArrowSchema *s = PyCapsule_GetPointer(capsule, "arrow_schema");
+    if (s && !s->release)
+        PyErr_SetString(PyExc_ValueError, "the schema was released already");
+    return s && s->release ? field_tree(s, 0) : NULL;
+}
+
 static PyMethodDef methods[] = {
     {"close_all", close_all, METH_NOARGS, "Ends every open result: called at the interpreter's exit."},
     {"on_progress", on_progress, METH_O, "Sets what draws progress: f(bytes_done, bytes_total, rows_done), f(None) at the end."},
     {"to_stream", to_stream, METH_O, "The rows of a frame, a list of dicts or a dict of lists as a capsule arrow_array_stream."},
+    {"schema_tree", schema_tree, METH_O, "A capsule arrow_schema as (name, format, nullable, metadata, fields)."},
     {"schema_formats", schema_formats, METH_O, "The Arrow formats of a schema's columns."},
     {0},
 };

@@ -371,6 +371,57 @@ static PyObject *session_load(PyObject *self, PyObject *args)
     return out;
 }
 
+/* ---- the catalog ---- */
+
+typedef struct request {
+    session_h *s;
+    const char *method, *path, *body;
+    char *answer;              /* NULL: none */
+    size_t n;
+    fz_error err;
+    fz_status st;
+} request;
+
+static int answer_keep(void *ctx, const char *text, size_t n)
+{
+    request *r = ctx;
+    r->answer = malloc(n ? n : 1);
+    if (!r->answer)
+        return 1;
+    memcpy(r->answer, text, n);
+    r->n = n;
+    return 0;
+}
+
+static void request_run(void *arg)
+{
+    request *r = arg;
+    r->st = py_lake_usable(r->s->lake, &r->err);
+    if (!r->st)
+        r->st = fz_catalog_request(r->s->s, r->method, r->path, r->body, answer_keep, r, &r->err);
+}
+
+static PyObject *session_catalog_request(PyObject *self, PyObject *args)
+{
+    request r = {.s = ((session_obj *)self)->h};
+    PyObject *out = NULL;
+    if (!PyArg_ParseTuple(args, "ss|z", &r.method, &r.path, &r.body))
+        return NULL;
+    py_call_begin(r.s);
+    bool bad = py_call_run(r.s, false, request_run, &r) != 0;
+    py_call_over(r.s);
+    if (!bad && r.st) {
+        py_raise_error(&r.err, NULL);
+    } else if (!bad && r.answer) {
+        out = PyUnicode_DecodeUTF8(r.answer, (Py_ssize_t)r.n, "strict");
+    } else if (!bad) {
+        Py_INCREF(Py_None);
+        out = Py_None;
+    }
+    free(r.answer);
+    return out;
+}
+
 static PyObject *session_cancel(PyObject *self, PyObject *unused)
 {
     session_h *h = ((session_obj *)self)->h;
@@ -399,6 +450,7 @@ static PyObject *session_idle(PyObject *self, void *unused)
 static PyMethodDef session_methods[] = {
     {"execute", session_execute, METH_VARARGS, "execute(sql, params=None, lookup=None): the result of the last statement, or None."},
     {"load", session_load, METH_VARARGS, "load(files, table, options)"},
+    {"catalog_request", session_catalog_request, METH_VARARGS, "catalog_request(method, path, body=None): the answer's JSON, or None."},
     {"cancel", session_cancel, METH_NOARGS, "Stops the running statement."},
     {"progress", session_progress, METH_NOARGS, "(bytes done, bytes in all or 0, rows)"},
     {"notices", session_notices, METH_NOARGS, "What the statements had to say since the last call."},
@@ -907,7 +959,7 @@ static PyObject *result_close_method(PyObject *self, PyObject *unused)
 {
     result_h *h = ((result_obj *)self)->h;
     Py_BEGIN_ALLOW_THREADS
-    py_result_close(h);
+    py_result_close(h, false);
     Py_END_ALLOW_THREADS
     py_call_over(h->s);
     Py_RETURN_NONE;
