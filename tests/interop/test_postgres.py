@@ -237,3 +237,16 @@ def test_older_tables(server, shared):
     now, before = cur.fetchone()
     assert now != before and before.startswith(shared.warehouse)
     db.close()
+
+
+def test_without_libpq(shared, tmp_path):
+    """Said in plain words where libpq is needed; a local lake never asks for it."""
+    broken = tmp_path / "lib"
+    broken.mkdir()
+    (broken / "libpq.so.5").write_bytes(b"")
+    shared.env["LD_LIBRARY_PATH"] = str(broken)
+    code, err = shared.sql("SELECT 1 FROM a.b", check=False)
+    assert code != 0 and "libpq.so.5" in err and "libpq5" in err
+    lake = str(tmp_path / "lake")
+    r = subprocess.run([FRAZIL, "--lake", lake, "sql", "CREATE TABLE default.t (id bigint)"], env=shared.env, capture_output=True, text=True, timeout=60)
+    assert r.returncode == 0, r.stderr
