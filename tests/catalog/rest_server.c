@@ -162,7 +162,7 @@ static void put_table(call *x, const ib_table *t, bool loaded)
     snprintf(tag, sizeof tag, "\"%016llx\"", (unsigned long long)h);
     loop_header(x->q, "if-none-match", have, sizeof have);
     if (loaded && !x->s->o.no_etags) {
-        snprintf(x->headers, sizeof x->headers, "ETag: %s\r\n", tag);
+        snprintf(x->headers, sizeof x->headers, "ETag: %.*s%s\r\n", (int)strlen(tag) - 1, tag, x->s->o.gzip_etags ? "--gzip\"" : "\"");
         if (strcmp(have, tag) == 0) {
             x->code = 304;
             return;

@@ -19,6 +19,7 @@ typedef struct rest_server_options {
     const char *config;      /* further members of /v1/config's answer: "\"endpoints\":[…]"; may be NULL */
     const char *table;       /* further members of a loaded table: "\"config\":{…}"; may be NULL */
     bool no_etags, no_staging;
+    bool gzip_etags;         /* they are marked "--gzip", and not recognised so, as Jetty does it */
     int page;                /* names on a page of a list; 0: all */
 } rest_server_options;
 

@@ -152,6 +152,22 @@ static void without_etags(void **state)
     end(&w);
 }
 
+static void etags_of_compressed_answers(void **state)
+{
+    world w;
+    begin(&w, &(rest_server_options){.gzip_etags = true}, 0, NULL, 0);
+    ib_table *made = make(&w), *t, *again;
+    load(&w, NULL, &t);
+    load(&w, t, &again);
+    assert_ptr_equal(t, again);
+    assert_int_equal(rest_server_count(w.s, "GET /v1/w/namespaces/ns/tables/t", "if-none-match: \""), 1);
+    assert_int_equal(rest_server_count(w.s, "", "--gzip"), 0);
+    ib_table_unref(again);
+    ib_table_unref(t);
+    ib_table_unref(made);
+    end(&w);
+}
+
 static void pages(void **state)
 {
     world w;
@@ -570,7 +586,8 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(json_both_ways), cmocka_unit_test(json_refuses), cmocka_unit_test(no_needless_request),
-        cmocka_unit_test(staleness_saves_requests), cmocka_unit_test(without_etags), cmocka_unit_test(pages), cmocka_unit_test(tokens),
+        cmocka_unit_test(staleness_saves_requests), cmocka_unit_test(without_etags),
+        cmocka_unit_test(etags_of_compressed_answers), cmocka_unit_test(pages), cmocka_unit_test(tokens),
         cmocka_unit_test(other_ways_in), cmocka_unit_test(kept_between_processes), cmocka_unit_test(errors), cmocka_unit_test(lost_answers),
         cmocka_unit_test(unknown_stays_unknown), cmocka_unit_test(staged), cmocka_unit_test(vended),
     };

@@ -73,6 +73,24 @@ static fz_status table_make(rest_catalog *c, ib_ident id, const json_doc *d, con
     return st;
 }
 
+/* The answer's ETag as the server knows it. Jetty marks those of compressed answers with "--gzip", and what is behind it (Apache's server)
+ * doesn't recognise them by that. */
+static str etag_of(rest_call *k)
+{
+    str tag = http_response_header(&k->r, "etag");
+    bool quoted = tag.n && tag.p[tag.n - 1] == '"';
+    str bare = {tag.p, tag.n - quoted};
+    if (!str_ends(bare, STR("--gzip")))
+        return tag;
+    char *p = arena_strndup(&k->a, tag.p, tag.n);
+    if (!p)
+        return tag;
+    tag.n = bare.n - 6;
+    if (quoted)
+        p[tag.n++] = '"';
+    return (str){p, tag.n};
+}
+
 fz_status rest_take_table(rest_catalog *c, ib_ident id, rest_call *k, const rest_known *known, ib_table *have, bool of_commit, file_io *io,
                           ib_table **out, fz_error *err)
 {
@@ -101,7 +119,7 @@ fz_status rest_take_table(rest_catalog *c, ib_ident id, rest_call *k, const rest
     else
         TRY_GOTO(table_make(c, id, &d, answer, metadata, io, &t, err));
     rest_space_seen(c, id.ns, true);
-    rest_remember(c, t, creds, http_response_header(&k->r, "etag"));
+    rest_remember(c, t, creds, etag_of(k));
     *out = t;
 out:
     rest_creds_unref(creds);
