@@ -524,8 +524,11 @@ static void answer(call *x)
         return give_config(x);
     if (n == 12 && !strncmp(p, "oauth/tokens", 12))
         return give_token(x);
-    if (!token_good(x))
-        return fail(x, 401, "NotAuthorizedException", "Token refused");
+    if (!token_good(x)) {
+        char v[128], said[200];
+        snprintf(said, sizeof said, "Token refused: %s", loop_header(x->q, "authorization", v, sizeof v)); /* some repeat what they got */
+        return fail(x, 401, "NotAuthorizedException", said);
+    }
     str segs[9];
     uint32_t k = 0;
     for (size_t from = 0, i = 0; i <= n && k < 9; i++)

@@ -256,6 +256,11 @@ static void other_ways_in(void **state)
     OK(w.c->ops->namespace_exists(w.c, STR("x"), &there, err));
     assert_int_equal(rest_server_count(w.s, "", "eu-x-1/glue/aws4_request,SignedHeaders="), 2);
     end(&w);
+    begin(&w, &(rest_server_options){.credential = "me:secret"}, PROPS(P("token", "verysecrettoken")), 0);
+    assert_int_equal(w.c->ops->namespace_exists(w.c, STR("x"), &there, &e), FZ_IO);
+    assert_non_null(strstr(e.message, "401 Unauthorized: Token refused: Bearer ***"));
+    assert_null(strstr(e.message, "verysecret"));
+    end(&w);
     w.s = rest_server_start(&(rest_server_options){.open = open_memory, .location = ""});
     mem_init(&w.m, NULL, NULL, 0);
     assert_int_equal(try_open(&w, PROPS(P("auth.type", "entra")), 0, false, &e), FZ_UNSUPPORTED);

@@ -543,6 +543,27 @@ static void error_read(rest_call *k, const json_doc *d, str *said)
     }
 }
 
+/* Puts asterisks where a text holds the secret. */
+static void mask(char *text, str secret)
+{
+    if (secret.n < 4)
+        return;
+    for (char *at = text; (at = memmem(at, strlen(at), secret.p, secret.n)); at += secret.n)
+        memset(at, '*', secret.n);
+}
+
+/* A server that repeats what it was sent must not make a message tell it. */
+static void mask_all(rest_client *c, char *text)
+{
+    static const char *const keys[] = {"token", "auth.basic.password", "auth.oauth2.client_secret", "s3.secret-access-key", "s3.session-token",
+                                       "client.secret-access-key", "rest.secret-access-key"};
+    str credential = rest_prop(c, "credential");
+    const char *colon = credential.n ? memchr(credential.p, ':', credential.n) : NULL;
+    mask(text, colon ? (str){colon + 1, (size_t)(credential.p + credential.n - colon - 1)} : credential);
+    for (size_t i = 0; i < sizeof keys / sizeof *keys; i++)
+        mask(text, rest_prop(c, keys[i]));
+}
+
 fz_status rest_failed(rest_call *k, fz_error *err)
 {
     str said = {0};
@@ -551,6 +572,11 @@ fz_status rest_failed(rest_call *k, fz_error *err)
     if (k->r.response && json_parse(&d, (const char *)k->r.response->data, k->r.response->size, NULL, k->c->m, NULL) == FZ_OK) {
         error_read(k, &d, &said);
         json_free(&d);
+    }
+    if (said.n) {
+        mask_all(k->c, (char *)said.p);
+        if (k->sent_auth.n > 7) /* "Bearer …" */
+            mask((char *)said.p, (str){k->sent_auth.p + 7, k->sent_auth.n - 7});
     }
     fz_status st = http_status_error(&k->r, said, err);
     if (k->r.code == 401 && k->c->auth == REST_AUTH_NONE && !k->c->signer)
