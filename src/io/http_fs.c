@@ -1,9 +1,9 @@
 /*
  * http_fs.c: http:// and https:// URLs as files to be read: sources. A URL is used as it is written.
  *
- * open asks by HEAD, and where a server doesn't answer that or doesn't say that it knows ranges, by a GET of the first byte. Ranges go through
- * ranges.c. From a server that knows none, or doesn't say how large a file is, all of it is fetched once, when it is first read, into
- * an unlinked temporary file.
+ * open asks by HEAD, and where a server doesn't answer that, by a GET of the first byte. Ranges go through ranges.c. Where HEAD doesn't say whether
+ * there are ranges, that is asked when the file is first read (a cached one never is): from a server that knows none, or doesn't
+ * say how large a file is, all of it is fetched once, into an unlinked temporary file.
  *
  * A file's version is its ETag; without one the time of its last change, where that lies far enough back that another change would show.
  */
@@ -123,7 +123,7 @@ static void source_free(void *source)
 
 static const range_source url_source_ops = {source_send, source_cancel, source_free};
 
-static fz_status url_open(http_fs *fs, const char *url, uint64_t size, const char *etag, mem *m, io_file **out, fz_error *err)
+static fz_status url_open(const http_fs *fs, const char *url, uint64_t size, const char *etag, mem *m, io_file **out, fz_error *err)
 {
     size_t n = strlen(url) + 1;
     url_source *s = mem_zalloc(m, sizeof *s);
@@ -142,12 +142,65 @@ static fz_status url_open(http_fs *fs, const char *url, uint64_t size, const cha
     return range_file_new(url, size, 0, &url_source_ops, s, m, out, err);
 }
 
+/* ---- what a server says of a file ---- */
+
+typedef struct url_info {
+    int64_t size, modified_ms; /* -1: not said */
+    bool ranges;
+    char etag[128];
+    uint64_t version;          /* 0: nothing tells */
+} url_info;
+
+static uint64_t version_of(const http_request *r)
+{
+    str e = http_response_header(r, "etag"), changed = http_response_header(r, "last-modified");
+    if (e.n)
+        return hash_bytes(e.p, e.n) | 1;
+    int64_t at = http_date_ms(changed), now = http_date_ms(http_response_header(r, "date"));
+    return at > 0 && now > at + 2000 ? hash_bytes(changed.p, changed.n) | 1 : 0;
+}
+
+/* HEAD, or GET of the first byte. */
+static fz_status url_head(const http_fs *fs, const char *url, const char *method, url_info *out, fz_error *err)
+{
+    http_request r = {.method = method, .url = url, .retry = true, .max_body = 1 << 20};
+    bool first_byte = strcmp(method, "GET") == 0;
+    char byte;
+    if (first_byte) {
+        r.headers[r.n_headers++] = (http_header){STR("range"), STR("bytes=0-0")};
+        r.dst = &byte;
+        r.dst_n = 1;
+    }
+    fz_status st = http_fetch(fs->http, &r, err);
+    if (st == FZ_OK && (r.code < 200 || r.code >= 300) && !(first_byte && r.code == 416))
+        st = answer_error(&r, err);
+    *out = (url_info){.size = -1, .modified_ms = -1};
+    if (st == FZ_OK) {
+        str e = http_response_header(&r, "etag");
+        out->ranges = r.code == 206 || r.code == 416 || http_response_header(&r, "content-range").n ||
+                      str_ieq(http_response_header(&r, "accept-ranges"), STR("bytes"));
+        if (http_total(&r) >= 0)
+            out->size = http_total(&r);
+        else if (http_response_header(&r, "content-encoding").n || !str_to_i64(http_response_header(&r, "content-length"), &out->size))
+            out->size = -1;
+        out->modified_ms = http_date_ms(http_response_header(&r, "last-modified"));
+        if (e.n < sizeof out->etag)
+            snprintf(out->etag, sizeof out->etag, STR_FMT, STR_ARG(e));
+        out->version = version_of(&r);
+    }
+    http_response_free(&r);
+    return st;
+}
+
 /* ---- servers without ranges ---- */
 
 typedef struct spooled {
     io_file base;
-    http_client *http;
-    pthread_mutex_t lock; /* while it is fetched */
+    const http_fs *fs;    /* outlives its files */
+    pthread_mutex_t lock; /* while it is found out how to read the file, and while it is fetched */
+    char etag[128];
+    io_file *ranges;      /* the server knows ranges after all */
+    bool asked;
     int fd;               /* -1: not fetched yet */
 } spooled;
 
@@ -211,13 +264,34 @@ static fz_status spool_fetch(http_client *http, const char *url, int64_t *size, 
     return FZ_OK;
 }
 
+/* Locked: whether there are ranges. */
+static fz_status ranges_ask(spooled *f, fz_error *err)
+{
+    url_info info;
+    if (f->asked)
+        return FZ_OK;
+    TRY(url_head(f->fs, f->base.path, "GET", &info, err));
+    f->asked = true;
+    if (!info.ranges)
+        return FZ_OK;
+    if (info.size >= 0 && (uint64_t)info.size != f->base.size)
+        return error_set(err, FZ_DATA, "the file was changed while it was being read");
+    return url_open(f->fs, f->base.path, f->base.size, f->etag, f->base.m, &f->ranges, err);
+}
+
 static fz_status spooled_read(spooled *f, io_req *r)
 {
     int64_t size = (int64_t)f->base.size;
+    fz_status st = FZ_OK;
     pthread_mutex_lock(&f->lock);
-    fz_status st = f->fd >= 0 ? FZ_OK : spool_fetch(f->http, f->base.path, &size, &f->fd, &r->error);
+    if (f->fd < 0)
+        st = ranges_ask(f, &r->error);
+    if (st == FZ_OK && !f->ranges && f->fd < 0)
+        st = spool_fetch(f->fs->http, f->base.path, &size, &f->fd, &r->error);
     pthread_mutex_unlock(&f->lock);
     TRY(st);
+    if (f->ranges)
+        return io_read(f->ranges, r->offset, r->dst, r->len, &r->error);
     for (size_t done = 0; done < r->len;) {
         ssize_t k = pread(f->fd, (char *)r->dst + done, r->len - done, (off_t)(r->offset + done));
         if (k < 0 && errno == EINTR)
@@ -248,17 +322,27 @@ static void spooled_close(io_file *base)
     spooled *f = (spooled *)base;
     if (f->fd >= 0)
         close(f->fd);
-    http_client_unref(f->http);
+    io_close(f->ranges);
     pthread_mutex_destroy(&f->lock);
     mem_free(base->m, base->path, strlen(base->path) + 1);
     mem_free(base->m, f, sizeof *f);
 }
 
-static void spooled_will_read(io_file *base, const io_range *r, size_t n) {}
+static void spooled_will_read(io_file *base, const io_range *r, size_t n)
+{
+    spooled *f = (spooled *)base;
+    pthread_mutex_lock(&f->lock);
+    if (f->fd < 0)
+        ranges_ask(f, NULL);
+    pthread_mutex_unlock(&f->lock);
+    if (f->ranges)
+        io_will_read(f->ranges, r, n);
+}
 
 static const struct io_file_ops spooled_ops = {.submit = spooled_submit, .close = spooled_close, .will_read = spooled_will_read};
 
-static fz_status spooled_open(http_fs *fs, const char *url, int64_t size, mem *m, io_file **out, fz_error *err)
+/* size -1: it has to be fetched to be known. */
+static fz_status spooled_open(const http_fs *fs, const char *url, int64_t size, const char *etag, mem *m, io_file **out, fz_error *err)
 {
     int fd = -1;
     if (size < 0)
@@ -274,8 +358,9 @@ static fz_status spooled_open(http_fs *fs, const char *url, int64_t size, mem *m
     }
     memcpy(copy, url, n);
     f->base = (io_file){.ops = &spooled_ops, .path = copy, .size = (uint64_t)size, .m = m};
-    f->http = http_client_ref(fs->http);
+    f->fs = fs;
     f->fd = fd;
+    snprintf(f->etag, sizeof f->etag, "%s", etag);
     pthread_mutex_init(&f->lock, NULL);
     *out = &f->base;
     return FZ_OK;
@@ -283,58 +368,10 @@ static fz_status spooled_open(http_fs *fs, const char *url, int64_t size, mem *m
 
 /* ---- the file system ---- */
 
-typedef struct url_info {
-    int64_t size, modified_ms; /* -1: not said */
-    bool ranges;
-    char etag[128];
-    uint64_t version;          /* 0: nothing tells */
-} url_info;
-
-static uint64_t version_of(const http_request *r)
-{
-    str e = http_response_header(r, "etag"), changed = http_response_header(r, "last-modified");
-    if (e.n)
-        return hash_bytes(e.p, e.n) | 1;
-    int64_t at = http_date_ms(changed), now = http_date_ms(http_response_header(r, "date"));
-    return at > 0 && now > at + 2000 ? hash_bytes(changed.p, changed.n) | 1 : 0;
-}
-
-/* HEAD, or GET of the first byte. */
-static fz_status url_head(http_fs *fs, const char *url, const char *method, url_info *out, fz_error *err)
-{
-    http_request r = {.method = method, .url = url, .retry = true, .max_body = 1 << 20};
-    bool first_byte = strcmp(method, "GET") == 0;
-    char byte;
-    if (first_byte) {
-        r.headers[r.n_headers++] = (http_header){STR("range"), STR("bytes=0-0")};
-        r.dst = &byte;
-        r.dst_n = 1;
-    }
-    fz_status st = http_fetch(fs->http, &r, err);
-    if (st == FZ_OK && (r.code < 200 || r.code >= 300) && !(first_byte && r.code == 416))
-        st = answer_error(&r, err);
-    *out = (url_info){.size = -1, .modified_ms = -1};
-    if (st == FZ_OK) {
-        str e = http_response_header(&r, "etag");
-        out->ranges = r.code == 206 || r.code == 416 || http_response_header(&r, "content-range").n ||
-                      str_ieq(http_response_header(&r, "accept-ranges"), STR("bytes"));
-        if (http_total(&r) >= 0)
-            out->size = http_total(&r);
-        else if (http_response_header(&r, "content-encoding").n || !str_to_i64(http_response_header(&r, "content-length"), &out->size))
-            out->size = -1;
-        out->modified_ms = http_date_ms(http_response_header(&r, "last-modified"));
-        if (e.n < sizeof out->etag)
-            snprintf(out->etag, sizeof out->etag, STR_FMT, STR_ARG(e));
-        out->version = version_of(&r);
-    }
-    http_response_free(&r);
-    return st;
-}
-
 static fz_status url_look(http_fs *fs, const char *url, url_info *out, fz_error *err)
 {
     fz_status st = url_head(fs, url, "HEAD", out, err);
-    if (st != FZ_NOT_FOUND && (st != FZ_OK || out->size < 0 || !out->ranges)) {
+    if (st != FZ_NOT_FOUND && (st != FZ_OK || out->size < 0)) {
         url_info head = *out;
         bool known = st == FZ_OK;
         st = url_head(fs, url, "GET", out, err);
@@ -356,7 +393,7 @@ static fz_status http_open(const io_fs *base, const char *url, mem *m, io_file *
     if (info.ranges && info.size >= 0)
         TRY(url_open(fs, url, (uint64_t)info.size, info.etag, m, out, err));
     else
-        TRY(spooled_open(fs, url, info.size, m, out, err));
+        TRY(spooled_open(fs, url, info.size, info.etag, m, out, err));
     (*out)->version = info.version;
     return FZ_OK;
 }
