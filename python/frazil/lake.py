@@ -104,7 +104,7 @@ class Lake:
             s = self._local.session = self._new_session()
         elif s.busy:  # this thread is in the middle of a statement that asks a variable of the program for its rows
             return self._new_session()
-        elif not s.idle and not getattr(self._local, "transaction", False):
+        elif not s.idle and not s.transaction:
             # The session goes with its results; several in one would have to wait for each other.
             s = self._local.session = self._new_session()
         return s
@@ -129,8 +129,6 @@ class Lake:
                 if schema is not None:
                     value = schema.fetch(1)[0][0].replace("'", "''")
                     self._settings = [f"set schema = '{value}'"]
-            elif r.tag in ("BEGIN", "COMMIT", "ROLLBACK"):
-                self._local.transaction = r.tag == "BEGIN"
         return r
 
     # ---- statements ----
@@ -294,7 +292,9 @@ def _finder(frame: FrameType | None, found: dict[str, Any]) -> Callable[[str], o
                     o = f.f_globals.get(name)
             if o is None or isinstance(o, type(sys)) or not _may_be_table(o):
                 return None
-            if _read_once(o):
+            if type(o).__name__ == "LazyFrame" and type(o).__module__.startswith("polars."):
+                o = o.collect()
+            elif _read_once(o):
                 o = OneShot(o, name)
             found[name] = o
         return o

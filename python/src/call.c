@@ -29,11 +29,11 @@ static helper h = {PTHREAD_MUTEX_INITIALIZER, PTHREAD_COND_INITIALIZER, PTHREAD_
 
 static void run_now(session_h *s, call_fn fn, void *arg)
 {
-    pthread_mutex_lock(&s->lock);
+    py_session_lock(s);
     atomic_store(&s->busy, true);
     fn(arg);
     atomic_store(&s->busy, false);
-    pthread_mutex_unlock(&s->lock);
+    py_session_unlock(s);
 }
 
 static void *helper_main(void *unused)

@@ -147,6 +147,7 @@ result_h *py_result_new(session_h *s, fz_result *r)
     if (h->next)
         h->next->prev = h;
     open_results = h;
+    h->listed = true;
     pthread_mutex_unlock(&open_lock);
     return h;
 }
@@ -182,29 +183,25 @@ static void close_locked(result_h *r)
         fz_result_release(x);
 }
 
-void py_result_close(result_h *r)
+static void unlist(result_h *r)
 {
-    bool mine = r->s->lake->pid == getpid(); /* in the child of a fork the lock may be held by a thread that isn't there */
-    if (mine)
-        pthread_mutex_lock(&r->s->lock);
-    close_locked(r);
-    if (mine)
-        pthread_mutex_unlock(&r->s->lock);
+    pthread_mutex_lock(&open_lock);
+    if (r->listed) {
+        if (r->prev)
+            r->prev->next = r->next;
+        else
+            open_results = r->next;
+        if (r->next)
+            r->next->prev = r->prev;
+    }
+    r->listed = false;
+    pthread_mutex_unlock(&open_lock);
 }
 
-void py_result_unref(result_h *r)
+/* After the last reference went, and it was closed. */
+static void result_free(result_h *r)
 {
-    if (!r || atomic_fetch_sub(&r->refs, 1) != 1)
-        return;
-    pthread_mutex_lock(&open_lock);
-    if (r->prev)
-        r->prev->next = r->next;
-    else if (open_results == r)
-        open_results = r->next;
-    if (r->next)
-        r->next->prev = r->prev;
-    pthread_mutex_unlock(&open_lock);
-    py_result_close(r);
+    unlist(r);
     py_session_unref(r->s);
     if (r->failure && Py_IsInitialized()) {
         PyGILState_STATE g = PyGILState_Ensure();
@@ -213,6 +210,82 @@ void py_result_unref(result_h *r)
     }
     pthread_mutex_destroy(&r->life);
     free(r);
+}
+
+/* ---- the session's lock ----
+ *
+ * Who wants to close a result and finds the lock taken puts it into `left`, with a reference, and tries once more; who gives the lock back
+ * looks into `left` before and after. So one of the two closes it, and nobody waits. */
+
+void py_session_lock(session_h *s) { pthread_mutex_lock(&s->lock); }
+
+/* With the lock: closes what was left; gives the lock back; lets go. */
+static void unlock_once(session_h *s)
+{
+    result_h *all = atomic_exchange(&s->left, NULL);
+    for (result_h *r = all; r; r = r->left_next)
+        close_locked(r);
+    pthread_mutex_unlock(&s->lock);
+    for (result_h *r = all, *after; r; r = after) {
+        after = r->left_next;
+        if (atomic_fetch_sub(&r->refs, 1) == 1)
+            result_free(r);
+    }
+}
+
+void py_session_unlock(session_h *s)
+{
+    py_session_ref(s); /* what is let go may be the last to have it */
+    unlock_once(s);
+    while (atomic_load(&s->left) && pthread_mutex_trylock(&s->lock) == 0)
+        unlock_once(s);
+    py_session_unref(s);
+}
+
+/* Takes a reference of r. */
+static void leave(result_h *r)
+{
+    session_h *s = py_session_ref(r->s);
+    r->left_next = atomic_load(&s->left);
+    while (!atomic_compare_exchange_weak(&s->left, &r->left_next, r))
+        ;
+    if (pthread_mutex_trylock(&s->lock) == 0)
+        py_session_unlock(s);
+    py_session_unref(s);
+}
+
+void py_result_close(result_h *r, bool wait)
+{
+    bool mine = r->s->lake->pid == getpid(); /* in the child of a fork the lock may be held by a thread that isn't there */
+    if (mine && wait)
+        pthread_mutex_lock(&r->s->lock);
+    else if (mine && pthread_mutex_trylock(&r->s->lock)) {
+        if (!atomic_exchange(&r->leaving, true)) /* once: it has one link */
+            leave(py_result_ref(r));
+        return;
+    }
+    close_locked(r);
+    if (mine)
+        py_session_unlock(r->s);
+}
+
+void py_result_unref(result_h *r)
+{
+    if (!r || atomic_fetch_sub(&r->refs, 1) != 1)
+        return;
+    unlist(r);
+    bool mine = r->s->lake->pid == getpid();
+    if (mine && pthread_mutex_trylock(&r->s->lock)) {
+        atomic_store(&r->refs, 1);
+        leave(r);
+        return;
+    }
+    session_h *s = py_session_ref(r->s);
+    close_locked(r);
+    if (mine)
+        py_session_unlock(s);
+    result_free(r);
+    py_session_unref(s);
 }
 
 /* A reference, unless the last one is just being given back. */
@@ -237,7 +310,7 @@ void py_results_close_all(void)
         if (!r)
             return;
         fz_session_cancel(r->s->s);
-        py_result_close(r);
+        py_result_close(r, true);
         py_result_unref(r);
     }
 }

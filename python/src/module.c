@@ -100,10 +100,32 @@ static PyObject *schema_tree(PyObject *self, PyObject *capsule)
     return s && s->release ? field_tree(s, 0) : NULL;
 }
 
+/* fz_setting_fn: ctx is a list. */
+static int setting_keep(void *ctx, const char *catalog, const char *key, const char *value, const char *origin, const char *note)
+{
+    PyObject *row = Py_BuildValue("(ssss)", catalog, key, value, origin);
+    int bad = !row || PyList_Append(ctx, row) < 0;
+    Py_XDECREF(row);
+    return bad;
+}
+
+static PyObject *config(PyObject *self, PyObject *unused)
+{
+    fz_error err;
+    PyObject *list = PyList_New(0);
+    if (list && fz_config_list(NULL, NULL, 0, setting_keep, list, &err)) { /* reads a few small files */
+        Py_CLEAR(list);
+        if (!PyErr_Occurred())
+            py_raise_error(&err, NULL);
+    }
+    return list;
+}
+
 static PyMethodDef methods[] = {
     {"close_all", close_all, METH_NOARGS, "Ends every open result: called at the interpreter's exit."},
     {"on_progress", on_progress, METH_O, "Sets what draws progress: f(bytes_done, bytes_total, rows_done), f(None) at the end."},
     {"to_stream", to_stream, METH_O, "The rows of a frame, a list of dicts or a dict of lists as a capsule arrow_array_stream."},
+    {"config", config, METH_NOARGS, "What is configured: (catalog, key, value, origin)."},
     {"schema_tree", schema_tree, METH_O, "A capsule arrow_schema as (name, format, nullable, metadata, fields)."},
     {"schema_formats", schema_formats, METH_O, "The Arrow formats of a schema's columns."},
     {0},

@@ -44,7 +44,8 @@ typedef struct session_h {
     _Atomic int refs;
     lake_h *lake;
     fz_session *s;
-    pthread_mutex_t lock;      /* one call on it, or on a result of it, at a time */
+    pthread_mutex_t lock;      /* one call on it, or on a result of it, at a time; taken and given back by the functions below */
+    struct result_h *_Atomic left; /* results to be closed by whoever gives the lock back */
     _Atomic bool busy;         /* a call runs */
     _Atomic int open;          /* results with rows to come */
     int64_t worked_ms;         /* in calls for the current statement */
@@ -64,6 +65,9 @@ typedef struct result_h {
     bool quick;                /* the last array came at once: the next is asked for without a helper */
     array_node *head, *tail;   /* read ahead by result_read_all */
     struct result_h *next, *prev; /* the open results of this process */
+    bool listed;               /* among them */
+    struct result_h *left_next; /* in s->left */
+    _Atomic bool leaving;      /* it was put there by py_result_close */
     PyObject *failure;         /* an exception that a consumer of the stream can't raise for us; owned with the interpreter's lock */
 } result_h;
 
@@ -77,8 +81,11 @@ fz_status py_session_open(lake_h *l, session_h **out, fz_error *err);
 result_h *py_result_new(session_h *s, fz_result *r);
 result_h *py_result_ref(result_h *r);
 void py_result_unref(result_h *r);
-/* Ends the query and what was read ahead; the handle stays. Takes the session's lock. */
-void py_result_close(result_h *r);
+/* Ends the query and what was read ahead; the handle stays. While a call of the session runs (this may be a part of it: a variable
+ * asked for its rows, a collection of garbage) the closing is left to it, unless `wait`. */
+void py_result_close(result_h *r, bool wait);
+void py_session_lock(session_h *s);
+void py_session_unlock(session_h *s);
 /* FZ_INVALID with a message where the lake was closed, or by another process. */
 fz_status py_lake_usable(const lake_h *l, fz_error *err);
 /* At the interpreter's exit: ends every result that is still open. */

@@ -204,9 +204,9 @@ static int get_next(struct ArrowArrayStream *s, struct ArrowArray *out)
     if (Py_IsInitialized() && PyGILState_GetThisThreadState()) {
         next_in_python(&c);
     } else {
-        pthread_mutex_lock(&x->r->s->lock);
+        py_session_lock(x->r->s);
         next_run(&c);
-        pthread_mutex_unlock(&x->r->s->lock);
+        py_session_unlock(x->r->s);
     }
     if (c.st)
         return code_of(&x->err);

@@ -447,6 +447,12 @@ static PyObject *session_idle(PyObject *self, void *unused)
     return PyBool_FromLong(!atomic_load(&h->busy) && !atomic_load(&h->open));
 }
 
+static PyObject *session_transaction(PyObject *self, void *unused)
+{
+    session_h *h = ((session_obj *)self)->h;
+    return PyBool_FromLong(h->lake->pid == getpid() && !atomic_load(&h->busy) && fz_session_transaction(h->s));
+}
+
 static PyMethodDef session_methods[] = {
     {"execute", session_execute, METH_VARARGS, "execute(sql, params=None, lookup=None): the result of the last statement, or None."},
     {"load", session_load, METH_VARARGS, "load(files, table, options)"},
@@ -456,7 +462,8 @@ static PyMethodDef session_methods[] = {
     {"notices", session_notices, METH_NOARGS, "What the statements had to say since the last call."},
     {0},
 };
-static PyGetSetDef session_getset[] = {{"busy", session_busy, NULL, "Whether a call runs."}, {"idle", session_idle, NULL, "Neither that, nor are there results with rows to come."}, {0}};
+static PyGetSetDef session_getset[] = {{"busy", session_busy, NULL, "Whether a call runs."}, {"idle", session_idle, NULL, "Neither that, nor are there results with rows to come."},
+                                       {"transaction", session_transaction, NULL, "Whether a transaction is open."}, {0}};
 static PyType_Slot session_slots[] = {{Py_tp_dealloc, session_dealloc}, {Py_tp_methods, session_methods}, {Py_tp_getset, session_getset}, {0}};
 static PyType_Spec session_spec = {"frazil._frazil.Session", sizeof(session_obj), 0, Py_TPFLAGS_DEFAULT, session_slots};
 

@@ -67,6 +67,7 @@ def test_requested_types_that_cannot_be(r):
 
 FRAMES = {
     "polars": lambda: pl.DataFrame({"a": [1, 2, None], "b": ["x", None, "z" * 20]}),
+    "lazy": lambda: pl.LazyFrame({"a": [1, 2, None], "b": ["x", None, "z" * 20]}),
     "categorical": lambda: pl.DataFrame({"a": [1, 2, None], "b": pl.Series(["x", None, "z" * 20], dtype=pl.Categorical)}),
     "pandas": lambda: pd.DataFrame({"a": pd.array([1, 2, None], dtype="Int64"), "b": ["x", None, "z" * 20]}),
     "pyarrow": lambda: pa.table({"a": [1, 2, None], "b": ["x", None, "z" * 20]}),

@@ -161,6 +161,54 @@ def _in_thread(lake, got):
     got.append(lake.sql("select * from f").fetchall())
 
 
+def test_a_result_let_go_by_the_statement_that_runs(lake):
+    """Garbage that a variable's code or a producer collects may be results of the session that is at work."""
+    pa = pytest.importorskip("pyarrow")
+    lake.sql("create table t as select 1 as a")
+    held = []
+
+    def rows():
+        for i in range(20):
+            if held:
+                held.pop().close()
+            yield pa.record_batch({"a": list(range(1000))})
+
+    class Holder:
+        def __arrow_c_stream__(self, requested_schema=None):
+            held.pop()
+            return pa.RecordBatchReader.from_batches(pa.schema([("a", pa.int64())]), rows()).__arrow_c_stream__()
+
+    for begin in ("begin", "select 1"):
+        lake.sql(begin)
+        for _ in range(3):
+            held += [lake.sql("select * from t") for _ in range(20)]
+            frame = Holder()  # noqa: F841
+            assert lake.sql("select count(*) from frame").fetchall() == [(20_000,)]
+        reader = pa.table({"a": [1]}).to_reader()  # noqa: F841
+        q = lake.sql("select * from reader")
+        if begin == "begin":
+            with pytest.raises(NotImplementedError, match="same transaction"):
+                q.filter("a = 1")
+            lake.sql("rollback")
+        else:
+            assert q.filter("a = 1").fetchall() == [(1,)]
+
+
+def test_transactions(lake):
+    lake.sql("create table t (a int)")
+    lake.sql("begin; insert into t values (1)")
+    assert lake.table("t").count() == 1 and lake.table("t").filter("a = 1").fetchall() == [(1,)]
+    got = []
+    t = threading.Thread(target=lambda: got.append(lake.table("t").count()))
+    t.start()
+    t.join()
+    assert got == [0], "a transaction is its thread's"
+    lake.sql("rollback")
+    assert lake.table("t").count() == 0
+    lake.sql("begin; insert into t values (2); commit")
+    assert lake.table("t").fetchall() == [(2,)]
+
+
 def test_a_reader_is_read_once(lake):
     pa = pytest.importorskip("pyarrow")
     reader = pa.table({"a": [1, 2]}).to_reader()
