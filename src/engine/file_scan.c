@@ -224,8 +224,17 @@ static uint32_t fetched_columns(const file_scan *s, const scan_file *sf)
     return has_deletes(sf) ? s->nall : s->ncols;
 }
 
-/* Looks at row groups up to s->rg, and for a remote file so far ahead that the network stays busy. Row groups of which only pages are read are fetched
- * as they are read. */
+/* Whether the ranges are so much of a row group that its columns are fetched whole: a request for each page costs more than the bytes in between. */
+static bool most_of(const pq_row_range *r, uint32_t n, uint64_t rows)
+{
+    uint64_t wanted = 0;
+    for (uint32_t i = 0; i < n; i++)
+        wanted += r[i].to - r[i].from;
+    return n && wanted >= rows / 8;
+}
+
+/* Looks at row groups up to s->rg, and for a remote file so far ahead that the network stays busy. Row groups of which only a few pages are read are
+ * fetched as they are read. */
 static fz_status plan_groups(file_scan *s, const scan_file *sf, fz_error *err)
 {
     prune_file x = {&s->o, s->split_p, s->split_f, s->split_how};
@@ -236,7 +245,7 @@ static fz_status plan_groups(file_scan *s, const scan_file *sf, fz_error *err)
         g->all_match = sf->all_match;
         TRY(group_ranges(s, &x, s->planned, &s->split_mem, &g->all_match, &g->ranges, &g->n, err));
         uint64_t rows = (uint64_t)pq_meta(s->split_p)->row_groups[s->planned].num_rows;
-        if (s->split_f->ops->will_read && g->n == 1 && g->ranges[0].from == 0 && g->ranges[0].to == rows)
+        if (s->split_f->ops->will_read && most_of(g->ranges, g->n, rows))
             g->bytes = scan_fetch_group(&s->fetch, &x, s->planned, fetched_columns(s, sf), s->cols);
         s->bytes_ahead += g->bytes;
         s->planned++;

@@ -10,7 +10,8 @@
 
 #define AHEAD_FILES 16
 #define WHOLE_BYTES ((uint64_t)1 << 20)  /* a file of at most so many is fetched at once */
-#define TAIL_BYTES  ((uint64_t)128 << 10) /* of others: the footer, most often the page indexes too */
+#define TAIL_BYTES  ((uint64_t)128 << 10) /* of others at least so many, and up to WHOLE_BYTES of a large one: the footer, most often the page indexes too */
+#define TAIL_SHARE  256                   /* of a file's bytes, what footer and page indexes come to */
 #define RANGES_MAX  256
 
 struct held_file {
@@ -52,7 +53,8 @@ static void ask_first(const scan_fetch *x, const scan_file *sf, io_file *f)
 {
     if (!f->ops->will_read || f->size == 0)
         return;
-    uint64_t n = f->size <= WHOLE_BYTES || is_avro(sf) ? f->size : TAIL_BYTES;
+    uint64_t n = f->size / TAIL_SHARE < TAIL_BYTES ? TAIL_BYTES : f->size / TAIL_SHARE;
+    n = f->size <= WHOLE_BYTES || is_avro(sf) ? f->size : n < WHOLE_BYTES ? n : WHOLE_BYTES;
     if (n == f->size || !footer_cache_has(x->o->footers, f, scan_file_size(sf) >= 0)) {
         io_range r = {f->size - n, n};
         io_will_read(f, &r, 1);

@@ -1,8 +1,8 @@
 /*
  * cached_fs.c: a file system that asks the cache before the one behind it.
  *
- * A read takes what it can from pieces and the rest from the server, in requests of at least READ_MIN bytes, each of which becomes a new
- * piece. The list of pieces is read when a file is opened and grows with what this file adds; a piece that has gone
+ * A read takes what it can from pieces and the rest from the server, each request becoming a new piece. A small one goes on to the next
+ * multiple of READ_MIN, and so does what is fetched ahead, so that it covers the reads to come. The list of pieces is read when a file is opened and grows with what this file adds; a piece that has gone
  * meanwhile is asked for again. The last piece that was used in part stays in memory.
  */
 #include "io/cache_int.h"
@@ -140,10 +140,17 @@ static void keep_piece(cached_file *f, uint64_t at, const void *p, size_t len)
     pthread_mutex_unlock(&f->lock);
 }
 
+/* How much of a gap at `at` is asked for where len bytes are wanted. */
+static uint64_t rounded(uint64_t at, uint64_t len, uint64_t gap)
+{
+    uint64_t over = (at + len) % READ_MIN;
+    return gap - len < READ_MIN - over ? gap : over ? len + READ_MIN - over : len;
+}
+
 /* What no piece has: asked of the server, a little more than is wanted where that is little. */
 static fz_status from_server(cached_file *f, uint64_t at, void *dst, size_t len, uint64_t gap, fz_error *err)
 {
-    uint64_t want = len < READ_MIN ? READ_MIN < gap ? READ_MIN : gap : len;
+    uint64_t want = len < READ_MIN ? rounded(at, len, gap) : len;
     if (want == len || !f->keep) {
         TRY(io_read(f->inner, at, dst, len, err));
         keep_piece(f, at, dst, len);
@@ -202,37 +209,37 @@ static fz_status cached_read(cached_file *f, uint64_t at, void *dst, size_t len,
 
 #define AHEAD_MAX 64
 
-/* The parts of the ranges that no piece has are fetched ahead, together: the file behind joins neighbours and takes one call for one stretch of
- * work. */
+static bool any_piece_in(const cached_file *f, uint64_t at, uint64_t end)
+{
+    for (uint32_t i = 0; i < f->n && f->pieces[i].at < end; i++)
+        if (f->pieces[i].at + f->pieces[i].len > at)
+            return true;
+    return false;
+}
+
+/* Ranges that no piece lies in are fetched ahead, together: the file behind joins neighbours and takes one call for one stretch of work. Of a range that
+ * was read before in part the rest wasn't needed then, and most likely isn't now: pages without a matching row. */
 static void cached_will_read(io_file *base, const io_range *ranges, size_t n)
 {
     cached_file *f = (cached_file *)base;
-    io_range gaps[AHEAD_MAX];
+    io_range missing[AHEAD_MAX];
     size_t k = 0;
     pthread_mutex_lock(&f->lock);
     for (size_t i = 0; i < n; i++) {
         uint64_t at = ranges[i].offset, end = ranges[i].len > UINT64_MAX - at ? UINT64_MAX : at + ranges[i].len;
         end = end < f->base.size ? end : f->base.size;
-        while (at < end) {
-            piece p;
-            uint64_t gap;
-            if (piece_find(f, at, &p, &gap)) {
-                at = p.at + p.len;
-                continue;
-            }
-            gap = gap < end - at ? gap : end - at;
-            if (k == AHEAD_MAX && inner_open(f, NULL) == FZ_OK) {
-                io_will_read(f->inner, gaps, k);
-                k = 0;
-            }
-            if (k == AHEAD_MAX)
+        if (at >= end || any_piece_in(f, at, end))
+            continue;
+        if (k == AHEAD_MAX) {
+            if (inner_open(f, NULL) != FZ_OK)
                 break;
-            gaps[k++] = (io_range){at, gap};
-            at += gap;
+            io_will_read(f->inner, missing, k);
+            k = 0;
         }
+        missing[k++] = (io_range){at, end - at};
     }
     if (k && inner_open(f, NULL) == FZ_OK)
-        io_will_read(f->inner, gaps, k);
+        io_will_read(f->inner, missing, k);
     pthread_mutex_unlock(&f->lock);
 }
 

@@ -45,7 +45,7 @@ http_client *http_client_new(const http_options *o, mem *m)
     d->connect_timeout_ms = d->connect_timeout_ms > 0 ? d->connect_timeout_ms : 10000;
     d->stall_timeout_ms = d->stall_timeout_ms > 0 ? d->stall_timeout_ms : 30000;
     d->retry_ms = d->retry_ms > 0 ? d->retry_ms : d->retry_ms < 0 ? 0 : 60000;
-    d->max_per_host = d->max_per_host ? d->max_per_host : 16;
+    d->max_per_host = d->max_per_host ? d->max_per_host : 24;
     const char **texts[] = {&d->ca_file, &d->cert_file, &d->key_file, &d->proxy};
     for (size_t i = 0; i < sizeof texts / sizeof *texts; i++) {
         bool given = *texts[i] != NULL;

@@ -33,7 +33,7 @@ typedef struct http_options {
     int64_t connect_timeout_ms;  /* default 10 s */
     int64_t stall_timeout_ms;    /* no byte moves for so long: default 30 s */
     int64_t retry_ms;            /* for how long a failing request is tried again; default 60 s */
-    uint32_t max_per_host;       /* connections; default 16 */
+    uint32_t max_per_host;       /* connections; default 24 */
     const char *ca_file, *cert_file, *key_file; /* PEM; NULL: the system's CAs, no client certificate */
     const char *proxy;           /* NULL: as the environment says (https_proxy, no_proxy) */
     bool insecure;               /* certificates aren't checked */

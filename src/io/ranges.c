@@ -25,7 +25,7 @@
 #define READ_AHEAD      ((uint64_t)64 << 20)
 #define BLOCKS_MAX      4096
 #define SMALL_BYTES     ((size_t)128 << 10)
-#define FETCHES_MAX     16
+#define FETCHES_MAX     24
 
 typedef enum { PLANNED, FETCHING, READY } block_state;
 
