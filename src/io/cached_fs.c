@@ -228,7 +228,9 @@ static void cached_will_read(io_file *base, const io_range *ranges, size_t n)
     for (size_t i = 0; i < n; i++) {
         uint64_t at = ranges[i].offset, end = ranges[i].len > UINT64_MAX - at ? UINT64_MAX : at + ranges[i].len;
         end = end < f->base.size ? end : f->base.size;
-        if (at >= end || any_piece_in(f, at, end))
+        piece p;
+        uint64_t gap;
+        if (at >= end || any_piece_in(f, at, end) || piece_find(f, at, &p, &gap))
             continue;
         if (k == AHEAD_MAX) {
             if (inner_open(f, NULL) != FZ_OK)
@@ -236,7 +238,7 @@ static void cached_will_read(io_file *base, const io_range *ranges, size_t n)
             io_will_read(f->inner, missing, k);
             k = 0;
         }
-        missing[k++] = (io_range){at, end - at};
+        missing[k++] = (io_range){at, rounded(at, end - at, gap)};
     }
     if (k && inner_open(f, NULL) == FZ_OK)
         io_will_read(f->inner, missing, k);
