@@ -509,6 +509,14 @@ static fz_status route(call *x, fz_error *e)
         return post ? stage_create(x, ns, e) : list_tables(x, ns, e);
     if (x->n == 3 && str_eqz(x->seg[2], "register"))
         return do_register(x, ns, e);
+    if (x->n == 5 && str_eqz(x->seg[4], "metrics")) { /* taken if it is JSON that names its kind */
+        json_doc d;
+        TRY(body_json(x, &d, e));
+        bool ok = str_eqz(member_text(x, &d, json_root(&d), "report-type"), "commit-report");
+        json_free(&d);
+        x->code = 204;
+        return ok ? FZ_OK : error_set(e, FZ_INVALID, "not a report");
+    }
     if (x->n == 4)
         return do_table(x, (ib_ident){.ns = ns, .name = x->seg[3]}, e);
     return error_set(e, FZ_NOT_FOUND, "no such route");
@@ -541,7 +549,7 @@ static void answer(call *x)
         return fail(x, 404, "NoSuchWarehouseException", "No such warehouse");
     x->n = k - 1;
     memcpy(x->seg, segs + 1, x->n * sizeof *segs);
-    bool commit = x->n == 4 || (x->n == 2 && str_eqz(x->seg[0], "transactions"));
+    bool commit = x->n == 4 || x->n == 5 || (x->n == 2 && str_eqz(x->seg[0], "transactions"));
     if (route(x, &e) != FZ_OK)
         failed(x, &e, commit);
 }
@@ -565,14 +573,22 @@ static bool handle(void *ctx, int fd, const loop_request *q)
         s->fault.times--;
         fault = (int)s->fault.f;
     }
+    if (fault == REST_LOSE_THEN_403) {
+        s->fault.f = REST_403_UNDONE;
+        fault = REST_LOSE_REQUEST;
+    }
     if (fault == REST_500_UNDONE)
         fail(&x, 500, "InternalServerError", "down");
     else if (fault == REST_503_UNDONE)
         fail(&x, 503, "ServiceUnavailableException", "not now");
+    else if (fault == REST_403_UNDONE)
+        fail(&x, 403, "ForbiddenException", "no longer yours");
     else if (fault != REST_LOSE_REQUEST)
         answer(&x);
     if (fault == REST_500_DONE)
         fail(&x, 500, "CommitStateUnknownException", "who knows");
+    if (fault == REST_409_DONE)
+        fail(&x, 409, "CommitFailedException", "it is there");
     pthread_mutex_unlock(&s->lock);
     bool keep = fault != REST_LOSE_ANSWER && fault != REST_LOSE_REQUEST;
     if (!keep) {

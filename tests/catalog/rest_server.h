@@ -35,6 +35,9 @@ typedef enum rest_fault {
     REST_LOSE_ANSWER,   /* done, then the connection breaks */
     REST_LOSE_REQUEST,  /* not done, and it breaks */
     REST_500_DONE, REST_500_UNDONE, REST_503_UNDONE,
+    REST_409_DONE,      /* as if it had arrived twice, and this were the second one's answer */
+    REST_403_UNDONE,
+    REST_LOSE_THEN_403, /* not done, and the connection breaks; those that follow are refused */
 } rest_fault;
 /* The next `times` requests that begin with "METHOD target" fail so. */
 void rest_server_fault(rest_server *s, const char *line, rest_fault f, int times);

@@ -403,6 +403,107 @@ static void unknown_stays_unknown(void **state)
     end(&w);
 }
 
+/* An answer belongs to one of several requests: a conflict with what this commit itself made is no conflict, and a refusal says nothing of an earlier
+ * one that nobody answered. */
+static void answers_of_another_try(void **state)
+{
+    world w;
+    ib_table *t, *t1;
+    fz_error e = {0};
+    begin(&w, &(rest_server_options){0}, 0, NULL, 0);
+    t = make(&w);
+    rest_server_fault(w.s, "POST /v1/w/namespaces/ns/tables/t", REST_409_DONE, 1);
+    OK(sample_append(w.c, T, t, 7, -1, 1, true, &t1, err));
+    assert_int_equal(t1->md->n_metadata_log, 1);
+    rest_server_fault(w.s, "POST /v1/w/namespaces/ns/tables/made", REST_409_DONE, 1);
+    ib_metadata *md = sample_metadata(w.c, IDENT("ns", "made"));
+    ib_table_unref(t);
+    OK(w.c->ops->create_table(w.c, IDENT("ns", "made"), md, &t, err));
+    assert_true(str_eq(t->md->table_uuid, md->table_uuid));
+    ib_metadata_unref(md);
+    ib_table_unref(t);
+    rest_server_fault(w.s, "POST /v1/w/namespaces/ns/tables/t", REST_LOSE_THEN_403, 2);
+    assert_int_equal(sample_append(w.c, T, t1, 8, 7, 2, true, &t, &e), FZ_UNKNOWN);
+    assert_non_null(strstr(e.message, "no longer yours"));
+    rest_server_fault(w.s, "POST /v1/w/namespaces/ns/tables/t", REST_403_UNDONE, 1);
+    assert_int_equal(sample_append(w.c, T, t1, 8, 7, 2, true, &t, &e), FZ_IO);
+    ib_table_unref(t1);
+    end(&w);
+}
+
+/* Of several tables nothing is handed over unless all is well. */
+static void lost_answer_of_several(void **state)
+{
+    world w;
+    ib_table *out[2] = {0};
+    fz_error e = {0};
+    begin(&w, &(rest_server_options){0}, 0, NULL, 0);
+    ib_table_unref(make(&w));
+    ib_table_unref(sample_create(w.c, IDENT("ns", "other")));
+    ib_kv kv = {STR("both"), STR("yes")};
+    ib_update u = {.kind = IB_SET_PROPERTIES, .props = {1, &kv}};
+    ib_commit two[2] = {{.id = T, .n_updates = 1, .updates = &u}, {.id = IDENT("ns", "other"), .n_updates = 1, .updates = &u}};
+    rest_server_fault(w.s, "POST /v1/w/transactions/commit", REST_LOSE_REQUEST, 1);
+    assert_int_equal(w.c->ops->commit(w.c, 2, two, NULL, out, &e), FZ_UNKNOWN);
+    assert_null(out[0]);
+    assert_null(out[1]);
+    rest_server_fault(w.s, "POST /v1/w/transactions/commit", REST_LOSE_ANSWER, 1);
+    OK(w.c->ops->commit(w.c, 2, two, NULL, out, err));
+    for (int i = 0; i < 2; i++) {
+        assert_true(str_eqz(ib_prop(&out[i]->md->properties, "both"), "yes"));
+        ib_table_unref(out[i]);
+    }
+    end(&w);
+}
+
+static void commits_are_reported(void **state)
+{
+    world w;
+    ib_table *t, *out;
+    for (int asked = 0; asked < 2; asked++) {
+        begin(&w, &(rest_server_options){0}, (uint32_t)asked, (const io_prop[]){P("rest-metrics-reporting-enabled", "true")}, 0);
+        t = make(&w);
+        OK(sample_append(w.c, T, t, 7, -1, 1, true, &out, err));
+        ib_table_unref(out);
+        OK(sample_set(w.c, T, "k", "v", &out, err)); /* no snapshot: nothing to tell */
+        assert_int_equal(rest_server_count(w.s, "POST /v1/w/namespaces/ns/tables/t/metrics", NULL), asked);
+        ib_table_unref(out);
+        ib_table_unref(t);
+        end(&w);
+    }
+}
+
+/* What base has already is named, what is new has its ids. */
+static void updates_are_resolved(void **state)
+{
+    world w;
+    arena a;
+    uint32_t n;
+    const ib_update *out;
+    begin(&w, &(rest_server_options){0}, 0, NULL, 0);
+    ib_table *t = make(&w);
+    const ib_metadata *md = t->md;
+    ib_partition_field field = {.source_id = 1, .field_id = -1, .name = STR("b"), .transform = {IB_BUCKET, 4, STR("bucket[4]")}};
+    ib_partition_spec spec = {.n = 1, .fields = &field}, none = {0};
+    const ib_update u[] = {{.kind = IB_ADD_SCHEMA, .schema = md->schemas}, {.kind = IB_SET_CURRENT_SCHEMA, .id = -1},
+                           {.kind = IB_ADD_SPEC, .spec = &spec}, {.kind = IB_SET_DEFAULT_SPEC, .id = -1},
+                           {.kind = IB_ADD_SPEC, .spec = &none}, {.kind = IB_SET_DEFAULT_SPEC, .id = -1}};
+    arena_init(&a, NULL);
+    OK(ib_updates_resolve(md, sizeof u / sizeof *u, u, &a, &n, &out, err));
+    assert_int_equal(n, 4);
+    assert_int_equal(out[0].kind, IB_SET_CURRENT_SCHEMA);
+    assert_int_equal(out[0].id, 0);
+    assert_int_equal(out[1].kind, IB_ADD_SPEC);
+    assert_int_equal(out[1].spec->spec_id, 1);
+    assert_int_equal(out[1].spec->fields[0].field_id, 1000);
+    assert_int_equal(out[2].id, -1);
+    assert_int_equal(out[3].kind, IB_SET_DEFAULT_SPEC);
+    assert_int_equal(out[3].id, 0);
+    arena_free(&a);
+    ib_table_unref(t);
+    end(&w);
+}
+
 /* ---- new tables ---- */
 
 static void staged(void **state)
@@ -594,7 +695,9 @@ int main(void)
         cmocka_unit_test(staleness_saves_requests), cmocka_unit_test(without_etags),
         cmocka_unit_test(etags_of_compressed_answers), cmocka_unit_test(pages), cmocka_unit_test(tokens),
         cmocka_unit_test(other_ways_in), cmocka_unit_test(kept_between_processes), cmocka_unit_test(errors), cmocka_unit_test(lost_answers),
-        cmocka_unit_test(unknown_stays_unknown), cmocka_unit_test(staged), cmocka_unit_test(vended),
+        cmocka_unit_test(unknown_stays_unknown), cmocka_unit_test(commits_are_reported),
+        cmocka_unit_test(updates_are_resolved), cmocka_unit_test(answers_of_another_try),
+        cmocka_unit_test(lost_answer_of_several), cmocka_unit_test(staged), cmocka_unit_test(vended),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -12,7 +12,7 @@ static const struct { const char *key; const char *why_not; } known[] = {
     {"type", NULL}, {"uri", NULL}, {"warehouse", NULL}, {"catalog-name", NULL},
     {"credential", NULL}, {"token", NULL}, {"scope", NULL}, {"oauth2-server-uri", NULL}, {"audience", NULL}, {"resource", NULL},
     {"prefix", NULL}, {"header.", NULL}, {"auth.type", NULL}, {"auth.", NULL}, {"rest.auth.", NULL},
-    {"rest.sigv4-enabled", NULL}, {"rest.signing-region", NULL}, {"rest.signing-name", NULL}, {"rest-page-size", NULL},
+    {"rest.sigv4-enabled", NULL}, {"rest.signing-region", NULL}, {"rest.signing-name", NULL}, {"rest-page-size", NULL}, {"rest-metrics-reporting-enabled", NULL},
     {"rest.sigv4.max-retries", "requests are retried within the time limits"},
     {"ssl.cabundle", NULL}, {"ssl.client.cert", NULL}, {"ssl.client.key", NULL},
     {"snapshot-loading-mode", "all snapshots are loaded"}, {"scan-planning-mode", "scans are planned here"}, {"namespace-separator", NULL},

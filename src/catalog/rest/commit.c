@@ -10,8 +10,9 @@
  *   it doesn't, and they hold                                                           sent again, if that can't do harm
  *   it can't be looked at, or time ran out                                              FZ_UNKNOWN
  *
- * Sending again does no harm where the server has answered (nothing is under way any more), or where the commit adds a snapshot to a ref that it
- * requires to be where it was: whichever of the two comes second is refused.
+ * Sending again does no harm where the server has answered (nothing is under way any more; a gateway's 502 and 504 aren't the server's answer), or
+ * where the commit adds a snapshot to a ref that it requires to be where it was: whichever of the two comes second is refused. Where one may be under
+ * way, a later one's failure for another reason than the table's state (401, a limit) tells nothing of it: FZ_UNKNOWN.
  *
  * A new table is a commit too: assert-create, and updates that make all of it with its first snapshot. Its uuid tells whose it is.
  */
@@ -214,15 +215,18 @@ static fz_status refused(rest_catalog *c, rest_call *k, const ib_commit *commit,
 {
     int code = k->r.code;
     ib_table *there = NULL;
+    fz_status st = FZ_OK;
+    fz_error found = {0};
     rest_doubt(c, commit->id);
-    if (late && (code == 409 || code == 400 || code == 422)) {
-        fz_status st = find_out(c, commit, uuid, &there, err);
-        if (st == FZ_UNKNOWN)
-            return st;
-        if (there) {
+    if (code == 409 || (late && (code == 400 || code == 422))) {
+        st = find_out(c, commit, uuid, &there, &found);
+        if (there && (late || uuid || guarded(commit))) { /* ours: also where something on the way has sent it twice */
             *out = there;
             return FZ_OK;
         }
+        ib_table_unref(there);
+        if (late && st == FZ_UNKNOWN)
+            return err ? (*err = found, st) : st;
     }
     if (code == 409 && uuid) {
         fz_error said = {0};
@@ -230,11 +234,9 @@ static fz_status refused(rest_catalog *c, rest_call *k, const ib_commit *commit,
         return error_sql(err, FZ_EXISTS, "42P07", "table " STR_FMT "." STR_FMT " exists already: %s", STR_ARG(commit->id.ns),
                          STR_ARG(commit->id.name), said.message);
     }
-    if (code == 409) {
-        fz_status st = find_out(c, commit, NULL, &there, err); /* which requirement it was, in our words; and the newest state for the next try */
-        ib_table_unref(there);
+    if (code == 409) { /* which requirement it was, in our words; and the newest state for the next try */
         if (st == FZ_CONFLICT || st == FZ_NOT_FOUND)
-            return st;
+            return err ? (*err = found, st) : st;
         *again = true; /* none: the server lost a race of its own */
         return conflict(k, commit->id, err);
     }
@@ -245,12 +247,24 @@ static fz_status refused(rest_catalog *c, rest_call *k, const ib_commit *commit,
     return rest_failed(k, err);
 }
 
+/* Whether a failure of a later try says that an earlier one, which nobody answered, can't succeed any more either. */
+static bool settled(fz_status st) { return st == FZ_OK || st == FZ_CONFLICT || st == FZ_EXISTS || st == FZ_NOT_FOUND || st == FZ_UNKNOWN; }
+
+/* The snapshot that a commit adds, or NULL. */
+static const ib_snapshot *added_by(const ib_commit *c)
+{
+    for (uint32_t i = c->n_updates; i-- > 0;)
+        if (c->updates[i].kind == IB_ADD_SNAPSHOT)
+            return c->updates[i].snapshot;
+    return NULL;
+}
+
 /* Sends the commit until its outcome is known or patience ends. uuid: of a new table, else NULL. */
 static fz_status send_until_known(rest_catalog *c, const ib_commit *commit, str body, const char *uuid, const rest_known *known, ib_table *basis,
                                   file_io *io, ib_table **out, fz_error *err)
 {
-    int64_t end = 0;
-    bool late = false;
+    int64_t end = 0, begun = rest_clock_ms();
+    bool late = false, under_way = false;
     for (int attempt = 0;; attempt++) {
         rest_call k;
         fz_error why = {0};
@@ -270,9 +284,13 @@ static fz_status send_until_known(rest_catalog *c, const ib_commit *commit, str 
             nap(attempt);
             continue;
         }
+        if (!open && under_way && (again || !settled(st)))
+            return unknown(err, &why);
         if (!open) {
             if (st != FZ_OK && err)
                 *err = why;
+            if (st == FZ_OK)
+                rest_report_commit(c, commit->id, added_by(commit), attempt + 1, rest_clock_ms() - begun);
             return st;
         }
         ib_table *there;
@@ -280,15 +298,17 @@ static fz_status send_until_known(rest_catalog *c, const ib_commit *commit, str 
         st = find_out(c, commit, uuid, &there, &e);
         if (there) {
             *out = there;
+            rest_report_commit(c, commit->id, added_by(commit), attempt + 1, rest_clock_ms() - begun);
             return FZ_OK;
         }
         late = true;
+        under_way |= code < 300 || code == 502 || code == 504; /* a gateway's answer isn't the server's */
         if (st != FZ_OK && st != FZ_UNKNOWN) {
             if (err)
                 *err = e;
             return st;
         }
-        if (st != FZ_OK || !(code >= 300 || guarded(commit)) || rest_clock_ms() >= end)
+        if (st != FZ_OK || (under_way && !guarded(commit)) || rest_clock_ms() >= end)
             return unknown(err, &why);
         nap(attempt);
     }
@@ -353,6 +373,12 @@ out:
     return st;
 }
 
+static void let_go(ib_table **t)
+{
+    ib_table_unref(*t);
+    *t = NULL;
+}
+
 /* All tables as they are now; *all: every commit happened, *any: one did. */
 static fz_status find_out_many(rest_catalog *c, uint32_t n, const ib_commit *commits, ib_table **out, bool *all, bool *any, fz_error *err)
 {
@@ -371,7 +397,7 @@ static fz_status find_out_many(rest_catalog *c, uint32_t n, const ib_commit *com
     if (st == FZ_OK && *all)
         return FZ_OK;
     while (i-- > 0)
-        ib_table_unref(out[i]);
+        let_go(&out[i]);
     return st;
 }
 
@@ -402,7 +428,7 @@ static fz_status load_all(rest_catalog *c, uint32_t n, const ib_commit *commits,
     for (uint32_t i = 0; i < n && st == FZ_OK; i++) {
         st = look(c, commits[i].id, &out[i], &why);
         while (st != FZ_OK && i-- > 0)
-            ib_table_unref(out[i]);
+            let_go(&out[i]);
         if (st != FZ_OK)
             return unknown(err, &why); /* what came of it can't be shown */
     }

@@ -206,6 +206,9 @@ fz_status rest_no_table(rest_call *k, ib_ident id, fz_error *err);
 fz_status rest_create_table(ib_catalog *b, ib_ident id, const ib_metadata *md, ib_table **out, fz_error *err);
 fz_status rest_commit(ib_catalog *b, uint32_t n, const ib_commit *commits, ib_table *const *base, ib_table **out, fz_error *err);
 
+/* report.c. Does nothing unless it was asked for; s may be NULL. */
+void rest_report_commit(rest_catalog *c, ib_ident id, const ib_snapshot *s, int attempts, int64_t ms);
+
 int64_t rest_clock_ms(void); /* monotonic */
 int64_t rest_now_ms(void);   /* Unix time */
 
