@@ -63,6 +63,8 @@ static fz_status columns_build(const ib_metadata *md, uint32_t n, const ast_alte
         return FZ_OK;
     TRY(ib_change_require(out, (ib_requirement){IB_ASSERT_CURRENT_SCHEMA_ID, {0}, md->current_schema_id}, err));
     TRY(ib_change_require(out, (ib_requirement){IB_ASSERT_LAST_ASSIGNED_FIELD_ID, {0}, md->last_column_id}, err));
+    if (md->n_snapshots == 0) /* what may be done because there are no rows */
+        TRY(ib_change_require(out, (ib_requirement){IB_ASSERT_REF_SNAPSHOT_ID, STR("main"), -1}, err));
     ib_props set, removed;
     TRY(ib_change_update(out, (ib_update){.kind = IB_ADD_SCHEMA, .schema = s, .id = last}, err));
     TRY(ib_change_update(out, (ib_update){.kind = IB_SET_CURRENT_SCHEMA, .id = -1}, err));

@@ -205,6 +205,8 @@ fz_status replace_updates(fz_session *s, const ib_metadata *md, row_schema *cols
     TRY(ib_change_require(out, (ib_requirement){IB_ASSERT_CURRENT_SCHEMA_ID, {0}, md->current_schema_id}, err));
     TRY(ib_change_require(out, (ib_requirement){IB_ASSERT_LAST_ASSIGNED_FIELD_ID, {0}, md->last_column_id}, err));
     TRY(ib_change_require(out, (ib_requirement){IB_ASSERT_LAST_ASSIGNED_PARTITION_ID, {0}, md->last_partition_id}, err));
+    TRY(ib_change_require(out, (ib_requirement){IB_ASSERT_DEFAULT_SPEC_ID, {0}, md->default_spec_id}, err)); /* files will be of these numbers */
+    TRY(ib_change_require(out, (ib_requirement){IB_ASSERT_DEFAULT_SORT_ORDER_ID, {0}, md->default_sort_order_id}, err));
     const ib_update updates[] = {
         {.kind = IB_REMOVE_SNAPSHOT_REF, .ref = {.name = STR("main")}},
         {.kind = IB_ADD_SCHEMA, .schema = schema, .id = last},

@@ -10,6 +10,7 @@
 
 #include "conformance/conformance.h"
 #include "catalog/sqlite/sqlite_catalog.h"
+#include "catalog/sqlite/sqlite_int.h"
 #include "io/io.h"
 
 #include <dirent.h>
@@ -661,6 +662,69 @@ static void test_faults(void **state)
     assert_int_equal(m.used, 0);
 }
 
+/* ---- answers that got lost, while others went on ---- */
+
+static const char *lost_in;   /* the lake whose next commit's answer is lost */
+static int others_commits;    /* to n.t, before anybody asks what became of it */
+
+static fz_status lost_transaction(sql_catalog *b, fz_status (*body)(sql_catalog *c, sql_tx *tx, void *ctx, fz_error *err), void *ctx,
+                                  bool *unknown, fz_error *err)
+{
+    fz_status st = sq_db.transaction(b, body, ctx, unknown, err);
+    if (st != FZ_OK || !lost_in)
+        return st;
+    ib_catalog *other = lake(lost_in);
+    lost_in = NULL;
+    for (int i = 0; i < others_commits; i++) {
+        ib_table *t;
+        assert_int_equal(sample_set(other, IDENT("n", "t"), "other", i % 2 ? "a" : "b", &t, NULL), FZ_OK);
+        ib_table_unref(t);
+    }
+    close_lake(other);
+    *unknown = true;
+    return error_set(err, FZ_IO, "the answer is lost");
+}
+
+static void test_lost_answers(void **state)
+{
+    const char *dir = in_root("lost");
+    ib_table *t = NULL, *now;
+    fz_error e = {0};
+    ib_catalog *c = lake(dir);
+    sql_db_ops db = sq_db;
+    db.transaction = lost_transaction;
+    assert_int_equal(c->ops->create_namespace(c, STR("n"), NULL, NULL), FZ_OK);
+    sql_of(c)->db = &db;
+    /* a table of ours is ours, also when others have changed it by now: what it refers to must stay */
+    lost_in = dir;
+    others_commits = 1;
+    ib_metadata *md = sample_metadata(c, IDENT("n", "t"));
+    fz_status st = c->ops->create_table(c, IDENT("n", "t"), md, &t, &e);
+    if (st != FZ_OK)
+        fail_msg("%d %s", st, e.message);
+    assert_true(str_eq(t->md->table_uuid, md->table_uuid));
+    assert_int_equal(access(io_local_path(t->metadata_location), F_OK), 0);
+    ib_metadata_unref(md);
+    ib_table_unref(t);
+    /* a log that no longer reaches back says nothing */
+    assert_int_equal(sample_set(c, IDENT("n", "t"), "write.metadata.previous-versions-max", "2", &t, NULL), FZ_OK);
+    ib_table_unref(t);
+    for (others_commits = 0; others_commits < 5; others_commits += 4) {
+        int before = files_below(in_root("lost/warehouse/n/t/metadata"));
+        lost_in = dir;
+        st = sample_set(c, IDENT("n", "t"), "mine", others_commits ? "2" : "1", &t, &e);
+        assert_int_equal(st, others_commits ? FZ_UNKNOWN : FZ_OK);
+        if (!st)
+            ib_table_unref(t);
+        assert_int_equal(files_below(in_root("lost/warehouse/n/t/metadata")), before + 1 + others_commits);
+        assert_int_equal(c->ops->load_table(c, IDENT("n", "t"), NULL, &now, NULL), FZ_OK);
+        assert_true(str_eqz(ib_prop(&now->md->properties, "mine"), others_commits ? "2" : "1"));
+        ib_table_unref(now);
+    }
+    close_lake(c);
+    assert_int_equal(m.used, 0);
+}
+
 static int set_up(void **state)
 {
     const char *tmp = getenv("TMPDIR");
@@ -688,7 +752,7 @@ int main(int argc, char **argv)
         cmocka_unit_test(test_catalog_name), cmocka_unit_test(test_schemas), cmocka_unit_test(test_moved),
         cmocka_unit_test(test_read_only), cmocka_unit_test(test_read_only_folder), cmocka_unit_test(test_busy),
         cmocka_unit_test(test_delete_after_commit), cmocka_unit_test(test_register), cmocka_unit_test(test_create_race),
-        cmocka_unit_test(test_many_writers), cmocka_unit_test(test_queue_order), cmocka_unit_test(test_faults),
+        cmocka_unit_test(test_many_writers), cmocka_unit_test(test_queue_order), cmocka_unit_test(test_faults), cmocka_unit_test(test_lost_answers),
     };
     return cmocka_run_group_tests(tests, set_up, tear_down);
 }

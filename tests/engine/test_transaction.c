@@ -43,6 +43,21 @@ static int data_files(const fixture *f)
 
 /* ---- what is seen ---- */
 
+static void texts_of_statements_may_go_before_the_commit(void **state)
+{
+    fixture *f = *state;
+    static const char *const texts[] = {"BEGIN", "ALTER TABLE t SET TBLPROPERTIES ('owner-of-it' = 'somebody else')", "ALTER TABLE t ADD COLUMN added text COMMENT 'a remark'",
+                                        "INSERT INTO t VALUES (7, 'inserted text', 'more text')", "COMMIT"};
+    for (size_t i = 0; i < sizeof texts / sizeof *texts; i++) {
+        char *once = strdup(texts[i]);
+        run(f->s, once, NULL);
+        memset(once, '#', strlen(once));
+        free(once);
+    }
+    check(f->o, "SELECT key, value FROM t.properties WHERE key = 'owner-of-it'", "key,value\nowner-of-it,somebody else\n");
+    check(f->o, "SELECT s, added FROM t WHERE a = 7", "s,added\ninserted text,more text\n");
+}
+
 static void changes_are_seen_inside_and_after_commit(void **state)
 {
     fixture *f = *state;
@@ -236,6 +251,26 @@ static void a_conflict_rolls_everything_back(void **state)
     }
 }
 
+/* Files say by which order they are sorted: its number must not become another order's. */
+static void an_order_that_others_number_too(void **state)
+{
+    fixture *f = *state;
+    fz_error e;
+    run(f->s, "BEGIN", NULL);
+    run(f->s, "ALTER TABLE t WRITE ORDERED BY a", NULL);
+    run(f->s, "INSERT INTO t VALUES (3, 'p'), (2, 'q')", NULL);
+    run(f->o, "ALTER TABLE t WRITE ORDERED BY s DESC", NULL);
+    assert_int_equal(refused(f->s, "COMMIT", &e), FZ_CONFLICT);
+    assert_string_equal(e.sqlstate, "40001");
+    check(f->o, "SELECT * FROM t", "a,s\n1,x\n");
+    /* an order alone has none */
+    run(f->s, "BEGIN", NULL);
+    run(f->s, "INSERT INTO t VALUES (4, 'r')", NULL);
+    run(f->o, "ALTER TABLE t WRITE ORDERED BY s", NULL);
+    run(f->s, "COMMIT", NULL);
+    check(f->o, "SELECT * FROM t ORDER BY a", "a,s\n1,x\n4,r\n");
+}
+
 static void a_table_made_twice_exists(void **state)
 {
     fixture *f = *state;
@@ -396,7 +431,7 @@ int main(void)
         TEST(tables_are_dropped),
         TEST(files_are_loaded_in_a_transaction),
         TEST(appends_and_columns_are_rebased),
-        TEST(a_conflict_rolls_everything_back),
+        TEST(a_conflict_rolls_everything_back), TEST(an_order_that_others_number_too),
         TEST(a_table_made_twice_exists),
         TEST(many_commit_to_two_tables_at_once),
         TEST(a_failed_transaction_waits_for_its_end),

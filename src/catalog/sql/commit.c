@@ -112,17 +112,25 @@ static fz_status not_known(ib_ident id, const char *location, const fz_error *wh
     return FZ_UNKNOWN;
 }
 
-/* Whether the table's history holds that metadata file, once nothing is in flight. */
-static fz_status swapped_ask(sql_catalog *c, ib_ident id, const char *location, bool *yes, fz_error *err)
+static bool history_has(const ib_table *t, const char *location)
+{
+    bool has = strcmp(t->metadata_location, location) == 0;
+    for (uint32_t i = 0; i < t->md->n_metadata_log && !has; i++)
+        has = str_eqz(t->md->metadata_log[i].metadata_file, location);
+    return has;
+}
+
+/* Whether the table's history holds that metadata file, once nothing is in flight. Others may have gone on from it so often that its log no longer
+ * reaches back: without the file it would have come after, `before`, it says nothing. */
+static fz_status swapped_ask(sql_catalog *c, ib_ident id, const char *before, const char *location, bool *yes, fz_error *err)
 {
     ib_table *t;
     *yes = false;
     TRY(table_load(c, SQL_LOAD_SETTLED, id, NULL, &t, err));
-    *yes = strcmp(t->metadata_location, location) == 0;
-    for (uint32_t i = 0; i < t->md->n_metadata_log && !*yes; i++)
-        *yes = str_eqz(t->md->metadata_log[i].metadata_file, location);
+    *yes = history_has(t, location);
+    bool known = *yes || history_has(t, before);
     ib_table_unref(t);
-    return FZ_OK;
+    return known ? FZ_OK : error_set(err, FZ_IO, "others have changed the table too often since");
 }
 
 /* The fault point after a transaction: a failure there stands for an answer that got lost. */
@@ -143,7 +151,7 @@ static bool may_repeat(sql_catalog *c, int64_t start_ms)
 
 /* ---- creating ---- */
 
-typedef struct create_job { ib_ident id; const char *location; } create_job;
+typedef struct create_job { ib_ident id; const char *location; str uuid; } create_job; /* uuid: of the table's metadata; empty: it has none */
 
 static fz_status exists_already(ib_ident id, fz_error *err)
 {
@@ -171,26 +179,26 @@ static fz_status row_probe(sql_catalog *c, sql_tx *tx, void *ctx, fz_error *err)
     return FZ_NOT_FOUND;
 }
 
+/* The table that is there may be ours and have moved on. */
 static fz_status created_ask(sql_catalog *c, create_job *j, bool *yes, fz_error *err)
 {
-    bool unknown, same;
-    sbuf now;
+    bool unknown;
+    ib_table *t;
     *yes = false;
     fz_status st = c->db->transaction(c, row_probe, j, &unknown, err);
     if (st == FZ_NOT_FOUND)
         return FZ_OK;
     if (st != FZ_EXISTS)
         return st;
-    sbuf_init(&now, c->base.m);
-    st = pointer_read(c, SQL_LOAD, j->id, NULL, &now, &same, err);
-    *yes = st == FZ_OK && str_eqz((str){now.p, now.n}, j->location);
-    sbuf_free(&now);
-    return st;
+    TRY(table_load(c, SQL_LOAD, j->id, NULL, &t, err));
+    *yes = j->uuid.n ? str_ieq(t->md->table_uuid, j->uuid) : history_has(t, j->location);
+    ib_table_unref(t);
+    return FZ_OK;
 }
 
-static fz_status row_create(sql_catalog *c, ib_ident id, const char *location, fz_error *err)
+static fz_status row_create(sql_catalog *c, const ib_table *made, ib_ident id, fz_error *err)
 {
-    create_job j = {id, location};
+    create_job j = {id, made->metadata_location, made->md->table_uuid};
     int64_t start = now_ms();
     for (;;) {
         bool unknown, yes;
@@ -199,7 +207,7 @@ static fz_status row_create(sql_catalog *c, ib_ident id, const char *location, f
         if (st == FZ_OK || !unknown)
             return st;
         if (created_ask(c, &j, &yes, &why) != FZ_OK)
-            return not_known(id, location, &why, err);
+            return not_known(id, j.location, &why, err);
         if (yes || !may_repeat(c, start))
             return yes ? FZ_OK : st;
     }
@@ -226,7 +234,7 @@ fz_status sql_create_table(ib_catalog *b, ib_ident id, const ib_metadata *md, ib
     TRY(stage_create(b->m, id, md, &s, err));
     fz_status st = fault_point("catalog.create", err);
     if (st == FZ_OK)
-        st = row_create(c, id, s.t->metadata_location, err);
+        st = row_create(c, s.t, id, err);
     if (st == FZ_OK) {
         *out = stage_take(&s);
     } else if (st == FZ_UNKNOWN) {
@@ -246,7 +254,7 @@ fz_status sql_register_table(ib_catalog *b, ib_ident id, const char *location, i
     ib_table *t = ib_table_new(b->m, id, location, md);
     if (!t)
         return error_nomem(err);
-    fz_status st = row_create(c, id, location, err);
+    fz_status st = row_create(c, t, id, err);
     if (st == FZ_OK)
         *out = t;
     else
@@ -290,7 +298,7 @@ static fz_status rows_swap(sql_catalog *c, sql_tx *tx, void *ctx, fz_error *err)
     for (part *p = part_next(ctx, NULL); p; p = part_next(ctx, p)) {
         int changed;
         if (!p->cur) {
-            TRY(row_insert(c, tx, &(create_job){p->c->id, p->next.t->metadata_location}, err));
+            TRY(row_insert(c, tx, &(create_job){p->c->id, p->next.t->metadata_location, {0}}, err));
             continue;
         }
         const char *next = p->c->drop ? p->cur->metadata_location : p->next.t->metadata_location;
@@ -352,8 +360,11 @@ static fz_status parts_commit(sql_catalog *c, uint32_t n, part *parts, fz_error 
         if (unknown) {
             fz_error why = {0};
             const char *location = any->c->drop ? any->cur->metadata_location : any->next.t->metadata_location;
-            create_job made = {any->c->id, location};
-            fz_status asked = any->c->create && !any->cur ? created_ask(c, &made, &yes, &why) : swapped_ask(c, any->c->id, location, &yes, &why);
+            fz_status asked;
+            if (any->cur)
+                asked = swapped_ask(c, any->c->id, any->cur->metadata_location, location, &yes, &why);
+            else
+                asked = created_ask(c, &(create_job){any->c->id, location, any->next.t->md->table_uuid}, &yes, &why);
             if (any->c->drop && (asked == FZ_OK || asked == FZ_NOT_FOUND)) {
                 yes = asked == FZ_NOT_FOUND;
                 asked = FZ_OK;

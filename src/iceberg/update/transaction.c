@@ -300,6 +300,8 @@ static fz_status require(ib_change *ch, const ib_metadata *base, const ib_update
         ref = ib_ref_by_name(base, u->ref.name);
         return ib_change_require(ch, (ib_requirement){IB_ASSERT_REF_SNAPSHOT_ID, u->ref.name, ref ? ref->snapshot_id : -1}, err);
     case IB_ADD_SCHEMA:
+        if (base->n_snapshots == 0) /* it may be one that rows wouldn't let be */
+            TRY(ib_change_require(ch, (ib_requirement){IB_ASSERT_REF_SNAPSHOT_ID, STR("main"), -1}, err));
         TRY(ib_change_require(ch, (ib_requirement){IB_ASSERT_LAST_ASSIGNED_FIELD_ID, {0}, base->last_column_id}, err));
         return ib_change_require(ch, (ib_requirement){IB_ASSERT_CURRENT_SCHEMA_ID, {0}, base->current_schema_id}, err);
     case IB_ADD_SPEC:
@@ -333,19 +335,20 @@ static fz_status table_commit(const tx_table *t, arena *a, ib_commit *out, fz_er
     return FZ_OK;
 }
 
-/* Rows that were written for a schema or spec of the transaction's own can't move to where these get other numbers. */
+/* Rows that were written for a schema, spec or sort order of the transaction's own can't move to where these get other numbers. */
 static fz_status check_numbers(const tx_table *t, const ib_metadata *newest, fz_error *err)
 {
     const ib_metadata *base = t->base->md;
     bool renumbered = base->last_column_id != newest->last_column_id || base->current_schema_id != newest->current_schema_id ||
-                      base->n_schemas != newest->n_schemas || base->last_partition_id != newest->last_partition_id || base->n_specs != newest->n_specs;
+                      base->n_schemas != newest->n_schemas || base->last_partition_id != newest->last_partition_id || base->n_specs != newest->n_specs ||
+                      base->n_orders != newest->n_orders || base->default_sort_order_id != newest->default_sort_order_id;
     bool own = false;
     for (const step *s = t->steps; s && renumbered; s = s->next) {
         if (own && !s->fn && s->w.n_files)
-            return error_set(err, FZ_CONFLICT, "the columns or partitions of " STR_FMT "." STR_FMT " were changed meanwhile, as the transaction changed them "
+            return error_set(err, FZ_CONFLICT, "the columns, partitions or order of " STR_FMT "." STR_FMT " were changed meanwhile, as the transaction changed them "
                              "before it wrote rows", STR_ARG(t->id.ns), STR_ARG(t->id.name));
         for (uint32_t i = 0; i < s->n_updates; i++)
-            own = own || s->updates[i].kind == IB_ADD_SCHEMA || s->updates[i].kind == IB_ADD_SPEC;
+            own = own || s->updates[i].kind == IB_ADD_SCHEMA || s->updates[i].kind == IB_ADD_SPEC || s->updates[i].kind == IB_ADD_SORT_ORDER;
     }
     return FZ_OK;
 }
