@@ -536,9 +536,11 @@ fz_status fz_execute(fz_session *s, const char *sql, const char **rest, const fz
         release_params(params);
         return r;
     }
+    /* Names and values of the tree lie in the text, and the tree lives as long as the result or, in a transaction, until its end. */
+    const char *text = arena_strndup(&st->a, sql, strlen(sql));
     sql_script script;
-    sql_script_init(&script, str_of(sql));
-    r = sql_parse_next(&script, &st->a, &st->ast, err);
+    sql_script_init(&script, str_of(text ? text : ""));
+    r = text ? sql_parse_next(&script, &st->a, &st->ast, err) : error_nomem(err);
     bool end = false;
     if (!r && rest) {
         /* Is there another statement behind this one? */

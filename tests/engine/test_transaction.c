@@ -425,6 +425,7 @@ int main(void)
 #define TEST(f) cmocka_unit_test_setup_teardown(f, set_up, tear_down)
     const struct CMUnitTest tests[] = {
         TEST(changes_are_seen_inside_and_after_commit),
+        TEST(texts_of_statements_may_go_before_the_commit),
         TEST(tables_stay_as_they_were_when_first_named),
         TEST(metadata_changes_in_a_transaction),
         TEST(tables_are_made_and_replaced),
