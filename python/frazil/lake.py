@@ -11,6 +11,7 @@ import sys
 from _thread import _local
 
 from . import _frazil
+from .errors import NotFoundError
 from .relation import OneShot, Relation
 
 TYPE_CHECKING = False
@@ -54,7 +55,11 @@ def connect(name_or_path: Path | None = None, *, path: Path | None = None, catal
         if path is not None or catalog is not None:
             raise TypeError("connect: a name is given twice")
         if isinstance(name_or_path, str) and not _is_path(name_or_path):
-            catalog = name_or_path
+            try:
+                return Lake(None, name_or_path, props)
+            except NotFoundError as e:
+                e.args = (f"{e}\nhint: a folder of that name is meant by frazil.connect(path={name_or_path!r})",)
+                raise
         else:
             path = name_or_path
     return Lake(path, catalog, props)

@@ -36,6 +36,8 @@ def test_wrong_arguments(lake):
         lake.load("x", "t", colour=1)
     with pytest.raises(TypeError):
         pickle.dumps(lake)
+    with pytest.raises(LookupError, match="connect.path='no_such_catalog'"):
+        frazil.connect("no_such_catalog")
     with pytest.raises(TypeError, match="given twice"):
         frazil.connect("a", path="b")
     with pytest.raises(ValueError):
