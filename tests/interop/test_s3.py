@@ -209,3 +209,42 @@ def test_sources_by_http_and_anonymously(weed, tmp_path):
     assert frazil("sql", "select count(*), sum(a) from u", "--format", "csv").split()[-1] == "1000,499500"
     frazil("load", "--source-set", "s3.anonymous=true", "--source-set", f"s3.endpoint={weed.s3}", f"s3://{prefix}/p2.csv", "default.v")
     assert frazil("sql", f"select max(b) from '{weed.s3}/{prefix}/p2.csv'", "--format", "csv").split()[-1] == "t2"
+
+
+def test_tls(tmp_path):
+    """A server whose certificate nobody vouches for is refused, with the reason; named as a CA it is trusted, but only for its own name."""
+    import http.server, ssl
+    cert = tmp_path / "cert.pem"
+    subprocess.run(["openssl", "req", "-x509", "-newkey", "rsa:2048", "-nodes", "-keyout", str(tmp_path / "key.pem"), "-out", str(cert), "-days", "2",
+                    "-subj", "/CN=localhost", "-addext", "subjectAltName=DNS:localhost"], check=True, capture_output=True)
+    (tmp_path / "web").mkdir()
+    (tmp_path / "web" / "t.csv").write_text("a,b\n1,x\n2,y\n")
+
+    class Quiet(http.server.SimpleHTTPRequestHandler):
+        def __init__(self, *a, **kw):
+            super().__init__(*a, directory=str(tmp_path / "web"), **kw)
+
+        def log_message(self, *a):
+            pass
+    with http.server.ThreadingHTTPServer(("127.0.0.1", 0), Quiet) as web:
+        context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+        context.load_cert_chain(cert, tmp_path / "key.pem")
+        web.socket = context.wrap_socket(web.socket, server_side=True)
+        thread = threading.Thread(target=web.serve_forever, daemon=True)
+        thread.start()
+        port = web.server_address[1]
+        env = {k: v for k, v in os.environ.items() if not k.startswith("PYICEBERG_")}
+
+        def load(host, *options):
+            return subprocess.run([FRAZIL, "--lake", str(tmp_path / "lake"), "--cache", "none", "load", *options, f"https://{host}:{port}/t.csv", "t"],
+                                  capture_output=True, text=True, env=env, timeout=60)
+        try:
+            r = load("localhost")
+            assert r.returncode and "certificate" in r.stderr, r.stderr
+            r = load("localhost", "--source-set", f"ssl.cabundle={cert}")
+            assert r.returncode == 0, r.stderr
+            r = load("127.0.0.1", "--source-set", f"ssl.cabundle={cert}")
+            assert r.returncode and ("name" in r.stderr or "certificate" in r.stderr), r.stderr
+        finally:
+            web.shutdown()
+            thread.join()
