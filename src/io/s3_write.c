@@ -10,6 +10,7 @@
  * sending may be what is there: then the object is compared with what was written (size, and ETag or CRC-32) before anything is said.
  * A store may ignore If-None-Match without a word. The first small object that is written to one that isn't AWS's is therefore sent again: an
  * honest store answers 412; for one that doesn't, every file is looked for first (HEAD) from then on.
+ * Past the memory limit parts are sent as soon as they are large enough, one at a time.
  * The first failure is kept; afterwards nothing is sent but the abort.
  */
 #include "io/s3_int.h"
@@ -20,6 +21,7 @@
 #include <stdio.h>
 
 #define PARTS_MAX     10000       /* S3's own limit */
+#define PART_MIN      ((size_t)5 << 20) /* but for the last */
 #define BUFFER_FIRST  ((size_t)64 << 10)
 #define UPLOAD_ID_MAX 2048
 #define PROBE_MAX     ((size_t)64 << 10)
@@ -187,7 +189,7 @@ static fz_status part_send(s3_writer *w, fz_error *err)
     }
     if (!w->upload)
         TRY(upload_begin(w, err));
-    parts_await(w, w->fs->o.parts_in_flight - 1);
+    parts_await(w, mem_over(w->base.m, 0) ? 0 : w->fs->o.parts_in_flight - 1);
     TRY(writer_status(w, err));
     TRY(parts_grow(w, err));
     part *p = mem_zalloc(w->base.m, sizeof *p);
@@ -248,7 +250,7 @@ static fz_status s3_write(io_writer *base, const void *from, size_t n, fz_error 
     TRY(writer_status(w, err));
     while (n) {
         fz_status st = FZ_OK;
-        if (w->n == w->fs->o.part_bytes)
+        if (w->n == w->fs->o.part_bytes || (w->n >= PART_MIN && mem_over(w->base.m, 0)))
             st = part_send(w, err);
         size_t room = w->fs->o.part_bytes - w->n, take = n < room ? n : room;
         if (st == FZ_OK)
