@@ -431,6 +431,31 @@ static void answers_of_another_try(void **state)
     end(&w);
 }
 
+/* Who committed to another branch took the sequence number: a conflict at once, that another snapshot settles, and not a request over and over. */
+static void another_branch_took_the_number(void **state)
+{
+    world w;
+    ib_table *t, *t1;
+    fz_error e = {0};
+    begin(&w, &(rest_server_options){0}, 0, NULL, 0);
+    t = make(&w);
+    ib_kv kv = {STR("operation"), STR("append")};
+    ib_snapshot s = {.snapshot_id = 9, .parent_id = -1, .sequence_number = 1, .timestamp_ms = (int64_t)time(NULL) * 1000 + 2000,
+                     .manifest_list = STR("file:///none.avro"), .schema_id = 0, .summary = {1, &kv}};
+    ib_update u[] = {{.kind = IB_ADD_SNAPSHOT, .snapshot = &s}, {.kind = IB_SET_SNAPSHOT_REF, .ref = {.name = STR("b"), .snapshot_id = 9}}};
+    ib_commit k = {.id = T, .n_updates = 2, .updates = u};
+    OK(w.c->ops->commit(w.c, 1, &k, &t, &t1, err));
+    ib_table_unref(t1);
+    int before = rest_server_requests(w.s);
+    assert_int_equal(sample_append(w.c, T, t, 7, -1, 1, true, &t1, &e), FZ_CONFLICT);
+    assert_non_null(strstr(e.message, "sequence number"));
+    assert_int_equal(rest_server_requests(w.s) - before, 2); /* the commit, a look */
+    OK(sample_append(w.c, T, NULL, 7, -1, 2, true, &t1, err));
+    ib_table_unref(t1);
+    ib_table_unref(t);
+    end(&w);
+}
+
 /* Of several tables nothing is handed over unless all is well. */
 static void lost_answer_of_several(void **state)
 {
@@ -696,7 +721,7 @@ int main(void)
         cmocka_unit_test(etags_of_compressed_answers), cmocka_unit_test(pages), cmocka_unit_test(tokens),
         cmocka_unit_test(other_ways_in), cmocka_unit_test(kept_between_processes), cmocka_unit_test(errors), cmocka_unit_test(lost_answers),
         cmocka_unit_test(unknown_stays_unknown), cmocka_unit_test(commits_are_reported),
-        cmocka_unit_test(updates_are_resolved), cmocka_unit_test(answers_of_another_try),
+        cmocka_unit_test(updates_are_resolved), cmocka_unit_test(answers_of_another_try), cmocka_unit_test(another_branch_took_the_number),
         cmocka_unit_test(lost_answer_of_several), cmocka_unit_test(staged), cmocka_unit_test(vended),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -234,7 +234,7 @@ static void test_snapshot_checks(void **state)
     refused(md, &u, FZ_INVALID, "snapshot 1 exists already");
     s.snapshot_id = 2;
     s.sequence_number = 1;
-    refused(md, &u, FZ_INVALID, "sequence number 1");
+    refused(md, &u, FZ_CONFLICT, "sequence number 1");
     s.sequence_number = 2;
     s.schema_id = 5;
     refused(md, &u, FZ_INVALID, "schema 5");

@@ -174,6 +174,15 @@ static fz_status unknown(fz_error *err, const fz_error *why)
 /* Whether an answer (or the want of one) leaves the outcome open. */
 static bool unclear(fz_status st, int code) { return st == FZ_UNKNOWN || (st == FZ_OK && code >= 500 && code != 501); }
 
+/* The numbers of the snapshots it adds were given away meanwhile, to another branch: no requirement speaks of them, and no server takes them. */
+static fz_status numbers_check(const ib_metadata *md, const ib_commit *c, fz_error *err)
+{
+    for (uint32_t i = 0; i < c->n_updates && md->format_version > 1; i++)
+        if (c->updates[i].kind == IB_ADD_SNAPSHOT && c->updates[i].snapshot->sequence_number <= md->last_sequence_number)
+            return error_set(err, FZ_CONFLICT, "the table changed: its last sequence number is %lld", (long long)md->last_sequence_number);
+    return FZ_OK;
+}
+
 /* What a look at the table shows. *out: it happened. FZ_OK with *out NULL: it didn't, and may be sent again. */
 static fz_status find_out(rest_catalog *c, const ib_commit *k, const char *uuid, ib_table **out, fz_error *err)
 {
@@ -191,6 +200,8 @@ static fz_status find_out(rest_catalog *c, const ib_commit *k, const char *uuid,
     }
     st = uuid ? error_sql(err, FZ_EXISTS, "42P07", "table " STR_FMT "." STR_FMT " exists already", STR_ARG(k->id.ns), STR_ARG(k->id.name))
               : ib_requirements_check(now->md, k->n_requirements, k->requirements, err);
+    if (st == FZ_OK)
+        st = numbers_check(now->md, k, err);
     ib_table_unref(now);
     return st;
 }
@@ -443,6 +454,8 @@ static fz_status check_all(rest_catalog *c, uint32_t n, const ib_commit *commits
         ib_table *now;
         TRY(look(c, commits[i].id, &now, err));
         st = ib_requirements_check(now->md, commits[i].n_requirements, commits[i].requirements, err);
+        if (st == FZ_OK)
+            st = numbers_check(now->md, &commits[i], err);
         ib_table_unref(now);
     }
     return st;

@@ -267,8 +267,8 @@ static fz_status snapshot_add(applier *x, const ib_update *u)
     if (md->format_version >= 2) {
         if (!s->manifest_list.n)
             return invalid(x, "snapshot %lld has no manifest list", s->snapshot_id);
-        if (s->sequence_number <= md->last_sequence_number)
-            return error_set(x->err, FZ_INVALID,
+        if (s->sequence_number <= md->last_sequence_number) /* somebody committed to another branch: a newer snapshot will do */
+            return error_set(x->err, FZ_CONFLICT,
                              "the sequence number %lld of a new snapshot isn't past the table's last one, %lld",
                              (long long)s->sequence_number, (long long)md->last_sequence_number);
         md->last_sequence_number = s->sequence_number;
