@@ -300,8 +300,10 @@ static fz_status pick_files(call *c, const ib_snapshot *s, fz_error *err)
     if (!st && n == 0)
         st = error_set(err, FZ_INVALID, "snapshot %lld added no files", (long long)s->snapshot_id);
     if (!st) {
+        /* What others commit meanwhile may be the same snapshot, picked by them: its rows would be there twice. */
+        ib_requirement here = {IB_ASSERT_REF_SNAPSHOT_ID, STR("main"), c->t->md->current_snapshot_id};
         ib_write w = {.op = IB_APPEND, .schema_id = c->t->md->current_schema_id, .n_files = n, .files = files, .summary = {wap.n ? 2 : 1, summary},
-                      .cache = c->st->s->lake->rt->manifests, .m = c->st->s->lake->m};
+                      .n_before_requirements = 1, .before_requirements = &here, .cache = c->st->s->lake->rt->manifests, .m = c->st->s->lake->m};
         st = ib_write_commit(cat, c->id, c->t, &w, &after, err);
     }
     for (uint32_t i = 0; i < n_held; i++)

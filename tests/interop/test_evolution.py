@@ -1,6 +1,7 @@
 """ALTER TABLE, branches, expiry and orphans: PyIceberg does the same to a twin and the metadata are compared; each goes on with what the
 other made. Every lake is checked against the specification afterwards (conftest)."""
 import glob, gzip, json, os, sqlite3, subprocess, time
+from concurrent.futures import ThreadPoolExecutor
 
 import pyarrow as pa
 import pytest
@@ -246,6 +247,11 @@ def test_moving_about(lake):
     assert lake.sql("SELECT * FROM t ORDER BY id") == [["1"], ["3"]]
     assert lake.table("t").current_snapshot().summary["source-snapshot-id"] == str(s3)
     refused(lake, f"CALL system.cherrypick_snapshot('t', {s3})", "picked before")
+    lake.sql(f"ROLLBACK TABLE t TO VERSION {s1}")
+    with ThreadPoolExecutor(2) as two:  # both have looked before either commits: its rows are there once
+        pick = lambda _: lake.run("sql", f"CALL system.cherrypick_snapshot('t', {s3})", check=False, env={"FRAZIL_FAULT": "commit.manifest=sleep2000"})
+        assert sum(r.returncode == 0 for r in two.map(pick, range(2))) == 1
+    assert lake.sql("SELECT * FROM t ORDER BY id") == [["1"], ["3"]]
     lake.sql(f"ROLLBACK TABLE t TO VERSION {s1}")
     assert lake.sql("SELECT * FROM t") == [["1"]]
     lake.sql(f"ALTER TABLE t CREATE BRANCH dev AS OF VERSION {s3}")
