@@ -55,6 +55,7 @@ void rest_recall(rest_catalog *c, ib_ident id, rest_known *out)
         out->t = ib_table_ref(e->t);
         out->creds = rest_creds_ref(e->creds);
         out->etag = e->etag ? text_copy(c->base.m, str_of(e->etag)) : NULL;
+        out->body = e->body;
         out->age_ms = rest_clock_ms() - e->loaded_ms;
         out->trusted = e->trusted && pthread_equal(e->by, pthread_self());
         e->trusted = e->trusted && !out->trusted; /* once */
@@ -70,9 +71,9 @@ void rest_known_free(rest_catalog *c, rest_known *k)
     *k = (rest_known){0};
 }
 
-void rest_remember(rest_catalog *c, ib_table *t, rest_creds *creds, str etag)
+void rest_remember(rest_catalog *c, ib_table *t, rest_creds *creds, str etag, uint64_t body)
 {
-    rest_entry fresh = {.t = ib_table_ref(t), .creds = rest_creds_ref(creds), .etag = text_copy(c->base.m, etag), .loaded_ms = rest_clock_ms()};
+    rest_entry fresh = {.t = ib_table_ref(t), .creds = rest_creds_ref(creds), .etag = text_copy(c->base.m, etag), .body = body, .loaded_ms = rest_clock_ms()};
     pthread_mutex_lock(&c->tables_lock);
     rest_entry *e = entry_find(c, str_of(t->ns), str_of(t->name));
     for (size_t i = 0; !e && i < REST_TABLES; i++)

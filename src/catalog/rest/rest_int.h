@@ -140,6 +140,7 @@ typedef struct rest_entry {
     ib_table *t;             /* referenced; NULL: free */
     rest_creds *creds;
     char *etag;              /* or NULL */
+    uint64_t body;           /* a hash of the answer that described it; 0: of a commit's */
     int64_t loaded_ms;       /* monotonic */
     bool trusted;            /* the next load by `by` takes it for the newest: see queue_lock */
     pthread_t by;
@@ -163,11 +164,11 @@ typedef struct rest_catalog {
 static inline rest_catalog *rest_of(ib_catalog *c) { return (rest_catalog *)c; }
 
 /* catalog.c. A copy of what is known of a table, with references. */
-typedef struct rest_known { ib_table *t; rest_creds *creds; char *etag; int64_t age_ms; bool trusted; } rest_known;
+typedef struct rest_known { ib_table *t; rest_creds *creds; char *etag; uint64_t body; int64_t age_ms; bool trusted; } rest_known;
 void rest_recall(rest_catalog *c, ib_ident id, rest_known *out);
 void rest_known_free(rest_catalog *c, rest_known *k);
 /* References t and creds, copies etag. */
-void rest_remember(rest_catalog *c, ib_table *t, rest_creds *creds, str etag);
+void rest_remember(rest_catalog *c, ib_table *t, rest_creds *creds, str etag, uint64_t body);
 void rest_touch(rest_catalog *c, ib_table *t); /* it is still the newest */
 void rest_doubt(rest_catalog *c, ib_ident id);       /* it may not be: the next load asks, whatever staleness is allowed */
 void rest_forget(rest_catalog *c, ib_ident id);
