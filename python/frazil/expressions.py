@@ -14,7 +14,9 @@ from __future__ import annotations
 from .transforms import column_sql
 from .types import (
     DateType,
+    DoubleType,
     FixedType,
+    FloatType,
     IcebergType,
     StringType,
     TimestampType,
@@ -118,7 +120,7 @@ class SQLCondition(BooleanExpression):
 class UnboundPredicate(BooleanExpression):
     """A condition on one column."""
 
-    _parts = ("term",)
+    _parts: tuple[str, ...] = ("term",)
     term: Reference
 
     def __init__(self, term: str | Reference) -> None:
@@ -237,7 +239,7 @@ class In(SetPredicate):
 
 
 class NotIn(SetPredicate):
-    """None of them."""
+    """None of them; null is none of them."""
 
     _sql = "NOT IN"
 
@@ -290,7 +292,7 @@ def _plain(x: Any) -> Any:
 # ---- SQL ----
 
 
-def to_sql(e: BooleanExpression, schema: Schema | None = None) -> str:
+def to_sql(e: BooleanExpression, schema: Schema | None = None, negated: bool = False) -> str:
     """A condition in SQL. Values are brought to the types that the schema gives the columns; ValueError for a column it lacks.
 
     >>> to_sql(GreaterThan("a", 3) & NotNull("b"))
@@ -303,12 +305,12 @@ def to_sql(e: BooleanExpression, schema: Schema | None = None) -> str:
         parts: list[str] = []
         left: BooleanExpression = e  # chains lean to the left; they may be long
         while type(left) is type(e) and isinstance(left, _Pair):
-            parts.append(to_sql(left.right, schema))
+            parts.append(to_sql(left.right, schema, negated))
             left = left.left
-        parts.append(to_sql(left, schema))
+        parts.append(to_sql(left, schema, negated))
         return "(" + f" {word} ".join(reversed(parts)) + ")"
     if isinstance(e, Not):
-        return f"NOT ({to_sql(e.child, schema)})"
+        return f"NOT ({to_sql(e.child, schema, True)})"
     if isinstance(e, SQLCondition):
         return f"({e.sql}\n)"
     if not isinstance(e, UnboundPredicate):
@@ -320,12 +322,18 @@ def to_sql(e: BooleanExpression, schema: Schema | None = None) -> str:
     if isinstance(e, SetPredicate):
         if not e.literals:
             return "false" if isinstance(e, In) else "true"
-        return f"{column} {e._sql} ({', '.join(literal_sql(x, kind) for x in e.literals)})"
+        one_of = f"{column} {e._sql} ({', '.join(literal_sql(x, kind) for x in e.literals)})"
+        if isinstance(e, NotIn):
+            return f"({one_of} OR {column} IS NULL)"
+        return f"({one_of} AND {column} IS NOT NULL)" if negated else one_of  # false for null, not unknown
     assert isinstance(e, LiteralPredicate)
     if isinstance(e, (StartsWith, NotStartsWith)):
         escaped = str(e.literal).replace("\\", "\\\\").replace("%", "\\%").replace("_", "\\_")
         return f"{column} {e._sql} {text(escaped + '%')} ESCAPE '\\'"
-    return f"{column} {e._sql} {literal_sql(e.literal, kind)}"
+    compared = f"{column} {e._sql} {literal_sql(e.literal, kind)}"
+    if isinstance(e, (GreaterThan, GreaterThanOrEqual)) and isinstance(kind, (FloatType, DoubleType)):
+        return f"({compared} AND {column} <> 'NaN'::double precision)"  # in SQL NaN is the greatest number, here it is none
+    return compared
 
 
 def literal_sql(v: Any, kind: IcebergType | None = None) -> str:

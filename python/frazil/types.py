@@ -248,8 +248,10 @@ class StructType(IcebergType):
         return next((f for f in self.fields if f.field_id == field_id), None)
 
     def field_by_name(self, name: str, case_sensitive: bool = True) -> NestedField | None:
-        same = (lambda a: a == name) if case_sensitive else (lambda a: a.lower() == name.lower())
-        return next((f for f in self.fields if same(f.name)), None)
+        for f in self.fields:
+            if f.name == name or (not case_sensitive and f.name.lower() == name.lower()):
+                return f
+        return None
 
     def __str__(self) -> str:
         return f"struct<{', '.join(map(str, self.fields))}>"

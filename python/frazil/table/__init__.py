@@ -723,6 +723,7 @@ class DataScan:
 
         >>> from frazil.catalog import load_catalog
         >>> c = load_catalog("lake/")
+        >>> c.create_namespace_if_not_exists("default")
         >>> _ = c.create_table("default.asked", c.lake.sql("select 1 as a"))
         >>> c.load_table("default.asked").scan("a = 1", limit=3).sql()
         'select "a" from "default"."asked" where "a" = 1 and false limit 3'

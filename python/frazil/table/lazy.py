@@ -92,18 +92,27 @@ def _translate(tree: Any, schema: Schema) -> tuple[BooleanExpression | None, boo
             if op in ("Or", "LogicalOr"):
                 (a, same_a), (b, same_b) = _translate(left, schema), _translate(right, schema)
                 return (Or(a, b), same_a and same_b) if a and b else (None, False)
-            if op in _OPS:
-                if "Column" in right:
-                    left, right, op = right, left, _FLIPPED.get(op, op)
-                return _OPS[op](_column(left, schema, True), _value(right["Literal"])), True
-        if kind == "Function":
-            what = e["function"]["Boolean"]
-            if what in ("IsNull", "IsNotNull"):
-                return (IsNull if what == "IsNull" else NotNull)(_column(e["input"][0], schema, False)), True
-            if "IsIn" in what and not what["IsIn"]["nulls_equal"]:
-                column = _column(e["input"][0], schema, True)
-                return In(column, _list(e["input"][1]["Literal"])), True
+        try:
+            return _predicate(kind, e, schema), True
+        except (KeyError, TypeError, ValueError, AttributeError):  # something else than a column, or a value that is compared otherwise
+            pass
     return None, False
+
+
+def _predicate(kind: str, e: Any, schema: Schema) -> BooleanExpression:
+    if kind == "BinaryExpr":
+        op, left, right = e["op"], e["left"], e["right"]
+        if "Column" in right:
+            left, right, op = right, left, _FLIPPED.get(op, op)
+        return _OPS[op](_column(left, schema, True), _value(right["Literal"]))
+    if kind != "Function":
+        raise KeyError(kind)
+    what, column = e["function"]["Boolean"], e["input"][0]
+    if what in ("IsNull", "IsNotNull"):
+        return (IsNull if what == "IsNull" else NotNull)(_column(column, schema, False))
+    if what["IsIn"]["nulls_equal"]:
+        raise KeyError("nulls_equal")
+    return In(_column(column, schema, True), _list(e["input"][1]["Literal"]))
 
 
 def _column(tree: Any, schema: Schema, compared: bool) -> str:
