@@ -7,7 +7,7 @@ Measures: load scan cold warm first arrow tpch many deletes appends writers pyth
 made anew where they are missing. Peers read both frazil's files and PyIceberg's; the faster counts. Times are wall seconds of whole processes
 unless the measure says "in process"; memory is the peak resident size (about 24 MB at least: what this program has when it starts another).
 """
-import argparse, json, os, re, shutil, statistics as st, subprocess, sys, time
+import argparse, json, os, re, shutil, statistics as st, subprocess, sys, tempfile, time
 
 ROOT = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
 os.chdir(ROOT)
@@ -24,8 +24,7 @@ REPORT = "SELECT ym, sum(Value) AS Value FROM trade WHERE exp_imp = 1 GROUP BY y
 
 def run(cmd, **kw):
     """(seconds, peak MB, stdout, stderr) of one process; its failure ends the benchmark."""
-    out = open(os.path.join(WORK, "out"), "w+b")
-    err = open(os.path.join(WORK, "err"), "w+b")
+    out, err = tempfile.TemporaryFile(dir=WORK), tempfile.TemporaryFile(dir=WORK)
     t0 = time.perf_counter()
     p = subprocess.Popen(cmd, stdout=out, stderr=err, stdin=subprocess.DEVNULL, **kw)
     _, status, ru = os.wait4(p.pid, 0)

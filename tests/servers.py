@@ -22,7 +22,7 @@ and shown in the error, when it doesn't start or has died at the end.
 Apache's server listens on all interfaces and can't be told otherwise. So it runs in a network namespace that has nothing but a loopback
 interface, and a relay whose listening socket was made outside (on 127.0.0.1) and whose connecting ones are made inside leads to it.
 """
-import atexit, contextlib, ctypes, json, os, shutil, signal, socket, subprocess, sys, tempfile, threading, time, urllib.error, urllib.request
+import atexit, contextlib, ctypes, glob, json, os, shutil, signal, socket, subprocess, sys, tempfile, threading, time, urllib.error, urllib.request
 
 ROOT = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
 VENV = os.path.join(ROOT, ".venv", "servers")
@@ -167,7 +167,11 @@ def folder(given=None):
         os.makedirs(given, exist_ok=True)
         yield given
         return
-    d = tempfile.mkdtemp(prefix="frazil-server-")
+    for old in glob.glob(os.path.join(tempfile.gettempdir(), "frazil-server-*")):  # of processes that were killed
+        pid = old.rsplit("-", 2)[1]
+        if pid.isdigit() and not os.path.exists(f"/proc/{pid}"):
+            shutil.rmtree(old, ignore_errors=True)
+    d = tempfile.mkdtemp(prefix=f"frazil-server-{os.getpid()}-")
     try:
         yield d
     finally:
