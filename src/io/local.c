@@ -355,6 +355,11 @@ static fz_status writer_sync(local_writer *w, fz_error *err)
     TRY(file_sync(w, err));
     parent_of(io_local_path(w->base.path), dir);
     TRY(dir_sync(w->later, dir, err));
+    if (w->later) { /* the folder may have been made a moment ago by another that hasn't synced its name yet */
+        char up[PATH_BYTES_MAX];
+        parent_of(dir, up);
+        TRY(settle_dir(w->later, up, err));
+    }
     return fault_point("io.finished", err);
 }
 

@@ -356,6 +356,8 @@ static fz_status sq_transaction(sql_catalog *b, fz_status (*body)(sql_catalog *c
             st = commit_run(c, k, unknown, err);
         if (!sqlite3_get_autocommit(k->db))
             run(c, k, SQ_ROLLBACK, 0, NULL, NULL, NULL);
+        if (!sqlite3_get_autocommit(k->db)) /* nor could that be done: nobody else is to be kept waiting */
+            sq_conn_close(k);
     }
     pthread_mutex_unlock(&k->lock);
     return st;
