@@ -114,7 +114,25 @@ class SQLCondition(BooleanExpression):
     sql: str
 
     def __init__(self, sql: str) -> None:
+        if not _is_one(sql):
+            raise ValueError(f"row_filter: {sql!r} isn't one condition")
         self._set(sql=sql)
+
+
+def _is_one(sql: str) -> bool:
+    """Whether a text stays within parentheses that are put around it: its own are in pairs, it has no comments and nothing after it."""
+    import re
+
+    if "\\'" in sql or "$" in sql:  # texts whose end isn't plain
+        return False
+    depth = 0
+    for token in re.findall(r"'(?:[^']|'')*'|\"(?:[^\"]|\"\")*\"|`[^`]*`|--|/\*|['\"`();]", sql):
+        if token in ("--", "/*", ";", "'", '"', "`"):
+            return False
+        depth += {"(": 1, ")": -1}.get(token, 0)
+        if depth < 0:
+            return False
+    return depth == 0
 
 
 class UnboundPredicate(BooleanExpression):

@@ -282,8 +282,10 @@ def test_filters_mean_the_same(both):
         t.scan("nope = 1").to_arrow()
     with pytest.raises(frazil.Error):
         t.scan("i = = 1").to_arrow()
-    with pytest.raises(frazil.Error):
-        t.scan("i > 1) or (true").to_arrow()
+    for text in ("i > 1) or (true", "length(s) > 1 -- ", "length(s) > 1; drop table n.t", "length(s /* ", "length(s) > 1 or s = ')", "length((s) > 1"):
+        with pytest.raises(ValueError):
+            t.scan(text).to_arrow()
+    assert t.scan("length(s) > 1 and s <> ')' and \"s\" <> '--'").count() == 4
     with pytest.raises(TypeError):
         t.scan(42)
     with pytest.raises(ValueError):

@@ -7,12 +7,17 @@ import os
 import pytest
 
 
-@pytest.mark.parametrize("name", ["frazil", "frazil.lake", "frazil.relation", "frazil.progress", "frazil.errors"])
+@pytest.mark.parametrize(
+    "name",
+    ["frazil", "frazil.lake", "frazil.relation", "frazil.progress", "frazil.errors", "frazil.catalog", "frazil.table", "frazil.table.inspect",
+     "frazil.table.metadata", "frazil.table.snapshots", "frazil.table.sorting", "frazil.schema", "frazil.types", "frazil.transforms",
+     "frazil.partitioning", "frazil.expressions", "frazil.exceptions"],
+)  # fmt: skip
 def test_docstrings(name, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     for v in ("FRAZIL_LAKE", "FRAZIL_CATALOG"):
         monkeypatch.delenv(v, raising=False)
-    if name == "frazil.relation":
+    if name in ("frazil.relation", "frazil.catalog", "frazil.table", "frazil.table.inspect"):
         for package in ("polars", "pandas", "pyarrow"):
             pytest.importorskip(package)
     import frazil.lake
