@@ -23,6 +23,7 @@ from pyiceberg.transforms import BucketTransform as TheirBucket  # noqa: E402
 from pyiceberg.types import DecimalType, LongType, NestedField, StringType  # noqa: E402
 
 import frazil  # noqa: E402
+import frazil.table  # noqa: E402
 from frazil import exceptions as x  # noqa: E402
 from frazil import expressions as e  # noqa: E402
 from frazil.catalog import list_catalogs, load_catalog  # noqa: E402
@@ -373,8 +374,6 @@ def test_overwrite_and_delete(both):
     assert t.scan().count() == u.scan().count() == 0
     assert rows(t.scan(snapshot_id=t.snapshots()[0].snapshot_id).to_arrow()) == rows(ROWS)
     same_state(t, theirs.load_table("n.t"))
-    with pytest.raises(NotImplementedError, match="upsert"):
-        t.upsert(ROWS)
     with pytest.raises(NotImplementedError, match="add_files"):
         t.add_files(["x.parquet"])
     with pytest.raises(NotImplementedError, match="snapshot_properties"):
@@ -383,6 +382,38 @@ def test_overwrite_and_delete(both):
         t.append(None)
     with pytest.raises(frazil.Error):
         t.append(pa.table({"nope": [1]}))
+
+
+def test_upsert(both):
+    ours, theirs = both
+    schema = TheirSchema(
+        NestedField(1, "a", LongType(), required=True), NestedField(2, "b", StringType(), required=True), NestedField(3, "v", StringType(), required=False),
+        identifier_field_ids=[1, 2],
+    )  # fmt: skip
+    arrow = pa.schema([pa.field("a", pa.int64(), False), pa.field("b", pa.string(), False), pa.field("v", pa.string())])
+    frame = lambda *rows_: pa.Table.from_pylist([dict(zip("abv", r)) for r in rows_], arrow)  # noqa: E731
+    steps = [
+        (frame((1, "x", "one"), (2, "y", None), (3, "z", "three")), {}),
+        (frame((1, "x", "one"), (2, "y", None)), {}),  # nothing changes
+        (frame((2, "y", "two"), (3, "z", None), (3, "zz", "new")), {}),
+        (frame((1, "x", "uno"), (9, "q", "new")), {"when_matched_update_all": False}),
+        (frame((2, "y", "dos"), (8, "q", "new")), {"when_not_matched_insert_all": False}),
+        (frame((1, "other", "x")), {"join_cols": ["a"]}),
+    ]
+    t, u = ours.create_table("n.t", schema), theirs.create_table("n.u", schema)
+    for data, how in steps:
+        a, b = t.upsert(data, **how), u.upsert(data, **how)
+        assert (a.rows_updated, a.rows_inserted) == (b.rows_updated, b.rows_inserted), how
+        assert rows(t.scan().to_arrow()) == rows(u.scan().to_arrow()), how
+    before = t.metadata_location
+    assert t.upsert(frame((2, "y", "dos"))) == frazil.table.UpsertResult(0, 0)
+    assert t.refresh().metadata_location == before
+    for bad, how in ((frame((1, "x", "p"), (1, "x", "q")), {}), (frame((1, "x", "p")).drop(["v"]), {}), (frame((1, "x", "p")), {"join_cols": ["nope"]}), (frame((1, "x", "p")), {"join_cols": []})):
+        with pytest.raises(ValueError):
+            t.upsert(bad, **how)
+    with pytest.raises(TypeError):
+        t.upsert(frame((1, "x", "p")).to_reader())
+    assert t.refresh().metadata_location == before
 
 
 def test_a_delete_loses_no_rows_that_others_add(both):

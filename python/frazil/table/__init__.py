@@ -155,8 +155,7 @@ class _Changes:
 
     def _rewrite(self, target: str, kept: str, frame: object, needed: str | None) -> None:
         """In a transaction: writes a table again from rows of its own and of a frame."""
-        if self.metadata.format_version > 2:
-            raise NotImplementedError("rows of tables of format 3 can't be deleted or replaced by a filter yet: they would lose their ids")
+        self._need_rewrite()
         if needed is not None and not self._run(needed).fetchall():
             return
         text = f"insert overwrite {target} by name {kept}"
@@ -169,6 +168,10 @@ class _Changes:
             text += f" union all select {columns} from {_FRAME}"
         self._run(text, frame)
 
+    def _need_rewrite(self) -> None:
+        if self.metadata.format_version > 2:
+            raise NotImplementedError("single rows of tables of format 3 can't be deleted or replaced yet: the others would lose their ids")
+
     def upsert(
         self,
         df: Any,
@@ -179,8 +182,58 @@ class _Changes:
         branch: str | None = "main",
         snapshot_properties: Mapping[str, str] = {},
     ) -> UpsertResult:
-        """Replaces rows by those of a frame that have the same values in some columns, and adds the others: not supported yet."""
-        raise NotImplementedError("upsert isn't supported yet")
+        """Replaces rows by those of a frame that have the same values in ``join_cols`` (by default the table's identifier fields), and adds the
+        others. The rows that stay are written again, all of them, unless nothing is replaced.
+
+        >>> from frazil.catalog import load_catalog
+        >>> c = load_catalog("lake/")
+        >>> t = c.create_table("default.merged", c.lake.sql("select 1 as k, 'x' as v"))
+        >>> t.append({"k": [1, 2], "v": ["a", "b"]})
+        >>> t.upsert({"k": [2, 3], "v": ["B", "C"]}, join_cols=["k"])
+        UpsertResult(rows_updated=1, rows_inserted=1)
+        >>> sorted(t.scan().to_rows())
+        [(1, 'a'), (2, 'B'), (3, 'C')]
+        """
+        _no_properties(snapshot_properties)
+        if not when_matched_update_all and not when_not_matched_insert_all:
+            raise ValueError("no upsert options selected...exiting")
+        schema = self.metadata.schema()
+        keys = list(join_cols) if join_cols is not None else sorted(schema.identifier_field_names())
+        if not keys:
+            raise ValueError("Join columns could not be found, please set identifier-field-ids or pass in explicitly.")
+        schema.select(*keys)  # they are there
+        columns = [f.name for f in schema.fields]
+        given = _names(_frame(df))
+        if sorted(given) != sorted(columns):
+            raise ValueError(f"upsert: the columns of the table are {', '.join(columns)}, those of the frame {', '.join(given)}")
+        if type(df).__name__ == "RecordBatchReader":
+            raise TypeError("upsert: the rows of the frame are read several times; a RecordBatchReader gives them once")
+        return self._merge(_target(self._identifier, branch), df, keys, columns, when_matched_update_all, when_not_matched_insert_all)
+
+    def _merge(self, target: str, df: object, keys: list[str], columns: list[str], update: bool, insert: bool) -> UpsertResult:
+        """In a transaction."""
+        on = " and ".join(f"t.{quote(k)} = f.{quote(k)}" for k in keys)
+        named, source = ", ".join(map(quote, keys)), f"(select *, true as hit_of_python from {_FRAME})"
+        twice = self._run(f"select 1 from {_FRAME} group by {named} having count(*) > 1 limit 1", df).fetchall()
+        if twice:
+            raise ValueError("Duplicate rows found in source dataset based on the key columns. No upsert executed")
+        changed = " or ".join(f"t.{quote(c)} is distinct from f.{quote(c)}" for c in columns if c not in keys) or "false"
+        mine = f"(select *, true as hit_of_python from {target})"
+        new = f"from {_FRAME} f left join {mine} t on {on} where t.hit_of_python is null"
+        updated = self._run(f"select count(*) from {target} t join {_FRAME} f on {on} where {changed}", df).fetchall()[0][0] if update else 0
+        inserted = self._run(f"select count(*) {new}", df).fetchall()[0][0] if insert else 0
+        of_t, of_f = (", ".join(f"{x}.{quote(c)}" for c in columns) for x in "tf")
+        if updated:
+            self._need_rewrite()
+            text = f"insert overwrite {target} by name select {of_t} from {target} t left join {source} f on {on} where f.hit_of_python is null"
+            if insert:
+                text += f" union all select {', '.join(map(quote, columns))} from {_FRAME}"
+            else:
+                text += f" union all select {of_f} from {_FRAME} f join (select distinct {named} from {target}) t on {on}"
+            self._run(text, df)
+        elif inserted:
+            self._run(f"insert into {target} by name select {of_f} {new}", df)
+        return UpsertResult(updated, inserted)
 
     def add_files(
         self,
@@ -407,6 +460,11 @@ class Table(_Changes):
         with tx:
             tx._rewrite(target, kept, frame, needed)
 
+    def _merge(self, target: str, df: object, keys: list[str], columns: list[str], update: bool, insert: bool) -> UpsertResult:
+        tx = Transaction(self)
+        with tx:
+            return tx._merge(target, df, keys, columns, update, insert)
+
     def transaction(self) -> Transaction:
         """Several changes as one commit.
 
@@ -524,10 +582,10 @@ class Transaction(_Changes):
         super()._alter(actions)
         self._altered = self._altered or bool(actions)
 
-    def _rewrite(self, target: str, kept: str, frame: object, needed: str | None) -> None:
+    def _need_rewrite(self) -> None:
         if self._altered:
-            raise NotImplementedError("rows can't be deleted or replaced by a filter after the table's layout was changed in the same transaction")
-        super()._rewrite(target, kept, frame, needed)
+            raise NotImplementedError("single rows can't be deleted or replaced after the table's layout was changed in the same transaction")
+        super()._need_rewrite()
 
     def set_properties(self, properties: Mapping[str, Any] = {}, **kwargs: Any) -> Transaction:
         """Sets properties of the table."""
