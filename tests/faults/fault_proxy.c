@@ -12,7 +12,7 @@
  *     delay PORT MS                  hold each request so long (PORT 0: of every port)
  *     clear                          forget rules and delays
  *     hits                           how often each rule was applied, in the order they were given
- *     sync                           answered when what was done is in the log
+ *     sync                           answered when what was done is in the log (what still runs is waited for, 100 ms at most)
  *
  * A request takes the first rule that fits it: its port, method, target (path?query, a glob) and Authorization header (contains TEXT), of these
  * not the first `skip`, and no more than `count` (0: all), each with the chance permille/1000. It is held for `hold` ms first. Actions:
@@ -70,7 +70,7 @@ static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;
 static rule *rules[RULES_MAX];      /* kept until the program ends: a connection may still use a forgotten one */
 static int n_rules;
 static port_map ports[PORTS_MAX];
-static int n_ports, n_conns;
+static int n_ports, n_conns, n_busy; /* n_busy: requests that aren't in the log yet */
 static uint64_t chance = 88172645463325252u;
 static FILE *log_file;
 
@@ -418,6 +418,7 @@ static bool one_request(talk *t, rule **used, int64_t *start)
     size_t n = stream_until(&t->client, "\r\n\r\n", t->head, HEAD_MAX);
     if (!n) return false;
     *start = now_us();
+    __atomic_add_fetch(&n_busy, 1, __ATOMIC_SEQ_CST);
     t->status = 0;
     t->up = t->down = 0;
     if (sscanf(t->head, "%15s %4095s", t->method, t->target) != 2) return false;
@@ -454,6 +455,7 @@ static void *serve(void *arg)
         pthread_mutex_lock(&lock);
         fprintf(log_file, "%lld\t%lld\t%d\t%d\t%s\t%s\t%d\t%lld\t%lld\t%s\n", (long long)start, (long long)now_us(), t->id, t->port, t->method,
                 t->target, t->status, t->up, t->down, r ? r->action : "-");
+        __atomic_sub_fetch(&n_busy, 1, __ATOMIC_SEQ_CST);
         pthread_mutex_unlock(&lock);
     }
     close(t->client.fd);
@@ -564,6 +566,7 @@ static void command(char *line)
         for (int i = 0; i < n_rules; i++) printf("%ld ", rules[i]->hits);
         pthread_mutex_unlock(&lock);
     } else if (!strncmp(line, "sync", 4)) {
+        for (int i = 0; i < 50 && __atomic_load_n(&n_busy, __ATOMIC_SEQ_CST); i++) sleep_ms(2);
         pthread_mutex_lock(&lock);
         fflush(log_file);
         pthread_mutex_unlock(&lock);
