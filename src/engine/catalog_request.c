@@ -411,12 +411,28 @@ static fz_status first_metadata(request *q, ib_ident id, ib_metadata **out)
     return st;
 }
 
+/* Not every server says so itself when a table is made again. */
+static fz_status table_missing(request *q, ib_ident id)
+{
+    fz_error e = {0};
+    ib_table *t;
+    fz_status st = lake_table(q->s->lake, id, &t, &e);
+    if (!st) {
+        ib_table_unref(t);
+        return error_sql(q->err, FZ_EXISTS, "42P07", "table " STR_FMT "." STR_FMT " exists already", STR_ARG(id.ns), STR_ARG(id.name));
+    }
+    if (st != FZ_NOT_FOUND)
+        *q->err = e;
+    return st == FZ_NOT_FOUND ? FZ_OK : st;
+}
+
 static fz_status create_table(request *q)
 {
     ib_ident id = {.ns = q->part[1]};
     ib_metadata *md;
     ib_table *t;
     TRY(need_text(q, root(q), "name", &id.name));
+    TRY(table_missing(q, id));
     TRY(first_metadata(q, id, &md));
     fz_status st = q->c->ops->create_table(q->c, id, md, &t, q->err);
     ib_metadata_unref(md);
