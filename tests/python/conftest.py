@@ -5,6 +5,10 @@ import sys
 
 import pytest
 
+# Who starts the tests in the background may have told them to ignore Ctrl-C; what they start would inherit that.
+if signal.getsignal(signal.SIGINT) == signal.SIG_IGN:
+    signal.signal(signal.SIGINT, signal.default_int_handler)
+
 
 @pytest.fixture
 def lake(tmp_path):
