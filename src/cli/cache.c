@@ -50,7 +50,7 @@ static void size_text(char out[32], int64_t n)
 
 static void print_listing(const cli *c, const listing *l, const char *dir)
 {
-    bool csv = c->format && strcmp(c->format, "csv") == 0;
+    bool csv = c->format && strcmp(c->format, "csv") == 0, json = c->format && strcmp(c->format, "json") == 0;
     int64_t total = 0;
     if (csv)
         puts("location,kept_bytes,size_bytes,last_used");
@@ -68,11 +68,17 @@ static void print_listing(const cli *c, const listing *l, const char *dir)
             printf("\",%lld,%lld,%s\n", (long long)k->bytes, (long long)k->size, when);
             continue;
         }
+        if (json) {
+            printf("{\"location\":");
+            json_text(k->location);
+            printf(",\"kept_bytes\":%lld,\"size_bytes\":%lld,\"last_used\":\"%s\"}\n", (long long)k->bytes, (long long)k->size, when);
+            continue;
+        }
         size_text(bytes, k->bytes);
         size_text(size, k->size);
         printf("%s  %8s of %8s  %s\n", when, bytes, size, k->location);
     }
-    if (!csv && !c->quiet) {
+    if (!csv && !json && !c->quiet) {
         char bytes[32];
         size_text(bytes, total);
         fprintf(stderr, "%zu file%s, %s in %s\n", l->n, l->n == 1 ? "" : "s", bytes, dir);

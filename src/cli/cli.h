@@ -39,6 +39,7 @@ int cmd_cache(cli *c, fz_runtime *rt, fz_error *err);
 
 /* frazil config [check] [NAME] (config.c): needs no lake that works. */
 int cmd_config(cli *c);
+void json_text(const char *s); /* to standard output, in quotes */
 
 /* ---- terminal ---- */
 

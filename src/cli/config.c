@@ -114,7 +114,7 @@ static void csv_field(const char *s)
     putchar('"');
 }
 
-static void json_text(const char *s)
+void json_text(const char *s)
 {
     putchar('"');
     for (; *s; s++) {
@@ -187,6 +187,10 @@ int cmd_config(cli *c)
 {
     bool check = c->n_args && strcmp(c->args[0], "check") == 0;
     size_t names = c->n_args - check;
+    if (check && c->format && strcmp(c->format, "table") != 0) {
+        fprintf(stderr, "frazil: config check tells what it tries, step by step; it has no --format\n");
+        return EXIT_USAGE;
+    }
     if (names > 1) {
         fprintf(stderr, "frazil: config takes one catalog's name: frazil config [check] [NAME]\n");
         return EXIT_USAGE;

@@ -64,8 +64,17 @@ static void place_in_script(fz_error *e, const char *script, const char *stateme
     e->line += lines;
 }
 
-/* r is what `statement` gave, which begins within `script`; both may be NULL. */
-static int print_result(const cli *c, fz_result *r, const char *script, const char *statement)
+/* The bar goes before the first of a result is written: a pipe may lead to the terminal that it is drawn on. */
+static int write_result(void *bar, const char *text, size_t n)
+{
+    progress_bar **p = bar;
+    progress_stop(*p);
+    *p = NULL;
+    return write_stdout(NULL, text, n);
+}
+
+/* r is what `statement` gave, which begins within `script`; both may be NULL. bar: what is drawn until the result comes; it is stopped. */
+static int print_result(const cli *c, fz_result *r, const char *script, const char *statement, progress_bar *bar)
 {
     fz_error e = {0};
     fz_text_options o = {.width = term_width()};
@@ -73,7 +82,9 @@ static int print_result(const cli *c, fz_result *r, const char *script, const ch
     fz_text_format f = !c->format || strcmp(c->format, "table") == 0 ? FZ_TEXT_TABLE
                      : strcmp(c->format, "csv") == 0                 ? FZ_TEXT_CSV
                                                                      : FZ_TEXT_JSON;
-    if (fz_result_text(r, f, &o, write_stdout, NULL, &e)) {
+    fz_status st = fz_result_text(r, f, &o, write_result, &bar, &e);
+    progress_stop(bar);
+    if (st) {
         place_in_script(&e, script, statement);
         return fail(&e, script);
     }
@@ -176,17 +187,11 @@ static int run_script(const cli *c, fz_session *s, const char *sql)
             break;
         }
         if (fz_result_has_rows(r)) {
-            /* A table is printed when all of it is known, the other formats as rows come: then no bar is drawn between them. */
-            bool table = !c->format || strcmp(c->format, "table") == 0;
-            if (!table || isatty(STDOUT_FILENO)) {
-                progress_stop(p);
-                p = NULL;
-            }
-            code = print_result(c, r, sql, text);
-        }
-        progress_stop(p);
-        if (code == EXIT_FINE && !fz_result_has_rows(r))
+            code = print_result(c, r, sql, text, p);
+        } else {
+            progress_stop(p);
             print_tag(c, r);
+        }
         fz_result_release(r);
         print_timing(c, start);
     }
@@ -230,7 +235,7 @@ static int cmd_load(const cli *c, fz_session *s)
         return fail(&e, NULL);
     int code = EXIT_FINE;
     if (fz_result_has_rows(r)) {
-        code = print_result(c, r, NULL, NULL);
+        code = print_result(c, r, NULL, NULL, NULL);
     } else if (!c->quiet) {
         char n[32];
         int64_t rows = fz_result_rows_affected(r);
@@ -252,7 +257,7 @@ static int run_one(const cli *c, fz_session *s, const char *sql)
     fz_result *r;
     if (fz_execute(s, sql, NULL, NULL, &r, &e))
         return fail(&e, sql);
-    int code = fz_result_has_rows(r) ? print_result(c, r, sql, sql) : EXIT_FINE;
+    int code = fz_result_has_rows(r) ? print_result(c, r, sql, sql, NULL) : EXIT_FINE;
     fz_result_release(r);
     return code;
 }
@@ -290,7 +295,7 @@ static int cmd_inspect(const cli *c, fz_session *s)
     fz_result *r;
     if (fz_inspect(s, c->args[0], &r, &e))
         return fail(&e, NULL);
-    int code = print_result(c, r, NULL, NULL);
+    int code = print_result(c, r, NULL, NULL, NULL);
     fz_result_release(r);
     return code;
 }
@@ -307,8 +312,13 @@ static int cmd_drop(const cli *c, fz_session *s)
             fprintf(stderr, "frazil: drop asks before it drops; without a terminal give --yes\n");
             return EXIT_USAGE;
         }
+        interrupted_session = NULL; /* there is nothing to cancel yet: Ctrl-C ends the process */
         fprintf(stderr, "Drop the table %s%s? [y/N] ", c->args[0], c->purge ? " and remove its files" : "");
-        if (!fgets(answer, sizeof answer, stdin) || (answer[0] != 'y' && answer[0] != 'Y')) {
+        bool answered = fgets(answer, sizeof answer, stdin);
+        interrupted_session = s;
+        if (!answered)
+            fputc('\n', stderr);
+        if (!answered || (answer[0] != 'y' && answer[0] != 'Y')) {
             fprintf(stderr, "nothing was dropped\n");
             return EXIT_FAILED;
         }
@@ -334,6 +344,12 @@ int main(int argc, char **argv)
     }
     if (!c.command || c.help || strcmp(c.command, "help") == 0) {
         const char *about = c.command && strcmp(c.command, "help") == 0 ? (c.n_args ? c.args[0] : NULL) : c.command;
+        if (about && !cli_known(about) && strcmp(about, "help") != 0) {
+            fprintf(stderr, "frazil: unknown command \"%s\"\n", about);
+            cli_suggest(about);
+            code = EXIT_USAGE;
+            goto out;
+        }
         cli_help(about, c.command || c.help ? stdout : stderr);
         code = c.command || c.help ? EXIT_FINE : EXIT_USAGE;
         goto out;

@@ -104,6 +104,45 @@ static bool belongs(const option *o, const char *command)
     return false;
 }
 
+/* A line of help whose text begins at a column; on a terminal what doesn't fit goes on below it, broken between words. */
+static void put_wrapped(FILE *out, size_t at, const char *text)
+{
+    size_t width = (size_t)term_width(), column = at;
+    bool wraps = width > at + 20;
+    while (*text) {
+        size_t bytes = strcspn(text, " "), letters = 0;
+        for (size_t i = 0; i < bytes; i++)
+            letters += ((unsigned char)text[i] & 0xC0) != 0x80;
+        if (column > at && wraps && column + 1 + letters > width) {
+            fprintf(out, "\n%*s", (int)at, "");
+            column = at;
+        } else if (column > at) {
+            fputc(' ', out);
+            column++;
+        }
+        fprintf(out, "%.*s", (int)bytes, text);
+        column += letters;
+        text += bytes;
+        text += *text == ' ';
+    }
+    fputc('\n', out);
+}
+
+/* What a command's help says besides: sentences, and examples, which are indented and stay as they are. */
+static void put_more(FILE *out, const char *more)
+{
+    while (*more) {
+        char line[256];
+        size_t n = strcspn(more, "\n");
+        snprintf(line, sizeof line, "%.*s", (int)n, more);
+        if (line[0] == ' ')
+            fprintf(out, "%s\n", line);
+        else
+            put_wrapped(out, 0, line);
+        more += n + (more[n] != 0);
+    }
+}
+
 static void help_options(const char *command, FILE *out)
 {
     for (size_t i = 0; i < N_OPTIONS; i++) {
@@ -112,7 +151,8 @@ static void help_options(const char *command, FILE *out)
             continue;
         char left[40];
         snprintf(left, sizeof left, "--%s%s%s", o->name, o->value ? " " : "", o->value ? o->value : "");
-        fprintf(out, "  %-24s %s\n", left, o->help);
+        fprintf(out, "  %-24s ", left);
+        put_wrapped(out, 27, o->help);
     }
 }
 
@@ -121,24 +161,29 @@ void cli_help(const char *command, FILE *out)
     for (size_t i = 0; command && i < N_COMMANDS; i++) {
         if (strcmp(command, commands[i].name) != 0)
             continue;
-        fprintf(out, "frazil %s %s\n%s\n\n%s%sOptions\n", command, commands[i].args, commands[i].help, commands[i].more,
-                *commands[i].more ? "\n" : "");
+        fprintf(out, "frazil %s %s\n", command, commands[i].args);
+        put_wrapped(out, 0, commands[i].help);
+        fputc('\n', out);
+        put_more(out, commands[i].more);
+        fprintf(out, "%sOptions\n", *commands[i].more ? "\n" : "");
         help_options(command, out);
         fprintf(out, "\nGlobal options\n");
         help_options(NULL, out);
         return;
     }
     fprintf(out, "frazil: Apache Iceberg tables in one command\n\n"
-                 "  frazil load trade.csv trade                          a CSV file becomes a table in ./lake\n"
-                 "  frazil sql \"SELECT count(*) FROM trade\"              and answers a question\n\nCommands\n");
+                 "  frazil load trade.csv trade               a CSV file becomes a table in ./lake\n"
+                 "  frazil sql \"SELECT count(*) FROM trade\"  and answers a question\n\nCommands\n");
     for (size_t i = 0; i < N_COMMANDS; i++) {
         char left[40];
         snprintf(left, sizeof left, "%s %s", commands[i].name, commands[i].args);
-        fprintf(out, "  %-24s %s\n", left, commands[i].help);
+        fprintf(out, "  %-24s ", left);
+        put_wrapped(out, 27, commands[i].help);
     }
     fprintf(out, "\nGlobal options (before or after the command)\n");
     help_options(NULL, out);
-    fprintf(out, "\nfrazil COMMAND --help tells more. Exit status: 0 done, 1 failed, 2 wrong usage, 130 interrupted.\n");
+    fputc('\n', out);
+    put_wrapped(out, 0, "frazil COMMAND --help tells more. Exit status: 0 done, 1 failed, 2 wrong usage, 130 interrupted.");
 }
 
 /* Edit distance, small words only. */
@@ -166,10 +211,17 @@ static int distance(const char *a, const char *b)
     return row[n];
 }
 
+/* From how many differences on a word is no misspelling of another one. */
+static int too_far(const char *word, int most)
+{
+    int half = (int)(strlen(word) / 2) + 1;
+    return half < most ? half : most;
+}
+
 void cli_suggest(const char *word)
 {
     const char *best = NULL;
-    int d = 3;
+    int d = too_far(word, 3);
     for (size_t i = 0; i < N_COMMANDS; i++) {
         int x = distance(word, commands[i].name);
         if (x < d) {
@@ -177,7 +229,9 @@ void cli_suggest(const char *word)
             best = commands[i].name;
         }
     }
-    if (best)
+    if (strchr(word, ' '))
+        fprintf(stderr, "hint: frazil sql \"…\" runs statements\n");
+    else if (best)
         fprintf(stderr, "hint: did you mean \"frazil %s\"?\n", best);
     else
         fprintf(stderr, "hint: frazil --help lists the commands\n");
@@ -194,7 +248,7 @@ static const option *find_option(const char *name, size_t n)
 static void unknown_option(const char *arg)
 {
     const char *best = NULL;
-    int d = 4;
+    int d = too_far(arg + 2, 4);
     for (size_t i = 0; i < N_OPTIONS; i++) {
         int x = distance(arg + 2, options[i].name);
         if (x < d) {

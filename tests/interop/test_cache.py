@@ -1,5 +1,5 @@
 """Sources from the web through the local cache, against a server that counts what it is asked for."""
-import http.server, threading
+import http.server, json, threading
 
 import pytest
 
@@ -75,6 +75,8 @@ def test_a_second_load_asks_once(lake, web, tmp_path, etag):
     # and what is kept can be seen and removed
     r = lake.run("cache", "ls", *cache)
     assert r.stdout.count(web.url + "/x.csv") == 2 and "2 files" in r.stderr
+    rows = [json.loads(line) for line in lake.run("cache", "ls", "--format", "json", *cache).stdout.splitlines()]
+    assert [(x["location"], x["size_bytes"]) for x in rows] == [(web.url + "/x.csv", len(CSV))] * 2
     assert "removed" in lake.run("cache", "clear", *cache).stderr
     assert lake.run("cache", "ls", *cache).stdout == ""
 

@@ -1,5 +1,5 @@
 """The command as people and scripts use it: output forms, errors, exit codes, pipes, terminals."""
-import gzip, json, os, pty, re, select, signal, subprocess, time
+import gzip, json, os, pty, re, select, signal, subprocess, termios, time
 
 import pyarrow as pa
 import pyarrow.parquet as pq
@@ -24,10 +24,16 @@ def test_help_and_version():
 
 @pytest.mark.parametrize("args, word", [([], "Commands"), (["lod"], "load"), (["sql", "--fromat", "csv", "x"], "--format"), (["load", "x.csv"], "TABLE"),
                                         (["ls", "--types", "a:int"], "load"), (["sql", "--max-rows", "x", "select 1"], "--max-rows"),
-                                        (["sql", "--format", "xml", "select 1"], "table, csv or json"), (["sql", "--lake"], "value")])
+                                        (["sql", "--format", "xml", "select 1"], "table, csv or json"), (["sql", "--lake"], "value"),
+                                        (["select 1"], "frazil sql"), (["help", "lod"], "frazil load"), (["lod", "--help"], "frazil load"),
+                                        (["config", "check", "--format", "json"], "--format")])
 def test_wrong_usage(args, word):
     r = raw(*args)
     assert r.returncode == 2 and word in r.stderr, r.stderr
+
+
+def test_what_is_no_misspelling_gets_no_suggestion():
+    assert raw("sql", "--jsn", "select 1").stderr == "frazil: unknown option --jsn\n"
 
 
 def test_options_before_and_after(lake):
@@ -288,6 +294,53 @@ def test_progress_bar_on_a_terminal(lake, tmp_path):
             break
         seen += chunk
     assert p.returncode == 0 and b"loading" in seen and b"rows" in seen and b"800,000 rows loaded" in seen
+
+
+def on_terminal(args, answer=None):
+    """What a command shows on a terminal of 80 columns, and its exit status. answer: is typed when it has asked."""
+    pid, fd = pty.fork()
+    if pid == 0:
+        termios.tcsetwinsize(0, (40, 80))
+        os.execvp(args[0], [str(a) for a in args])
+    seen, typed = b"", answer is None
+    while select.select([fd], [], [], 30)[0]:
+        try:
+            chunk = os.read(fd, 65536)
+        except OSError:
+            break
+        if not chunk:
+            break
+        seen += chunk
+        if not typed and seen.endswith(b"? [y/N] "):
+            os.write(fd, answer)
+            typed = True
+    os.close(fd)
+    return seen.decode().replace("\r\n", "\n"), os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1])
+
+
+@pytest.mark.parametrize("command", [[], ["load"], ["cache"], ["config"]])
+def test_help_fits_a_terminal(command):
+    text, code = on_terminal([FRAZIL, *command, "--help"])
+    assert code == 0 and all(len(line) <= 80 for line in text.splitlines() if not line.startswith("  frazil ")), text
+    assert text.split() == raw(*command, "--help").stdout.split()
+
+
+def test_interrupted_question(lake):
+    lake.sql("CREATE TABLE t (a bigint)")
+    text, code = on_terminal([FRAZIL, "--lake", lake.path, "drop", "t"], b"\x03")
+    assert code == 130, text
+    text, code = on_terminal([FRAZIL, "--lake", lake.path, "drop", "t"], b"\x04")
+    assert code == 1 and text.endswith("\nnothing was dropped\n"), text
+    assert len(lake.sql("SHOW TABLES")) == 1
+
+
+def test_progress_bar_goes_before_rows_of_a_pipe(lake, tmp_path):
+    fifo = tmp_path / "in.csv"
+    os.mkfifo(fifo)
+    write = f"(echo a; for i in 1 2 3 4 5 6 7; do seq 100000; sleep 0.25; done) > {fifo} & "
+    text, code = on_terminal(["sh", "-c", write + f"{FRAZIL} --lake {lake.path} sql \"SELECT count(*) FROM '{fifo}'\" | cat"])
+    assert "running" in text and text.index("\033[K┌") > text.rindex("running"), text
+    assert "700000" in text
 
 
 def test_no_home_no_locale_read_only_root(lake, trade_csv):
