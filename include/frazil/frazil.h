@@ -278,6 +278,7 @@ FZ_API fz_status fz_inspect(fz_session *s, const char *table, fz_result **out, f
  * what follows /v1/{prefix}/, its parts percent-encoded, the levels of a namespace joined by %1F; body: the request's JSON, or NULL.
  *
  *   GET, POST namespaces              GET, HEAD, DELETE namespaces/{ns}
+ *   POST namespaces/{ns}/properties
  *   GET, POST namespaces/{ns}/tables  GET, HEAD, POST, DELETE namespaces/{ns}/tables/{table}
  *   POST namespaces/{ns}/register     POST tables/rename     POST transactions/commit
  *

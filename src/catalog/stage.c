@@ -151,6 +151,38 @@ fz_status namespace_name_check(str ns, fz_error *err)
     return FZ_OK;
 }
 
+static bool in_change(const ib_props_change *c, str key)
+{
+    for (uint32_t i = 0; i < c->n_removals; i++)
+        if (str_eq(c->removals[i], key))
+            return true;
+    for (uint32_t i = 0; i < c->updates.n; i++)
+        if (str_eq(c->updates.kv[i].key, key))
+            return true;
+    return false;
+}
+
+fz_status namespace_props_changed(const ib_props *have, const ib_props_change *change, arena *a, ib_props *out, fz_error *err)
+{
+    ib_kv *kv = ARENA_ARRAY(a, ib_kv, (size_t)have->n + change->updates.n + 1);
+    uint32_t n = 0;
+    if (!kv)
+        return error_nomem(err);
+    for (uint32_t i = 0; i < have->n; i++)
+        if (!in_change(change, have->kv[i].key))
+            kv[n++] = have->kv[i];
+    for (uint32_t i = 0; i < change->updates.n; i++)
+        kv[n++] = change->updates.kv[i];
+    for (uint32_t i = 0; i < n; i++) {
+        kv[i].key.p = arena_strndup(a, kv[i].key.p, kv[i].key.n);
+        kv[i].value.p = arena_strndup(a, kv[i].value.p, kv[i].value.n);
+        if (!kv[i].key.p || !kv[i].value.p)
+            return error_nomem(err);
+    }
+    *out = (ib_props){.n = n, .kv = kv};
+    return FZ_OK;
+}
+
 fz_status table_name_check(ib_ident id, fz_error *err)
 {
     TRY(namespace_name_check(id.ns, err));

@@ -29,6 +29,8 @@ void stage_clean(const ib_metadata *old, const ib_metadata *now);
 /* Whether a namespace or table may be made with that name: FZ_INVALID. */
 fz_status namespace_name_check(str ns, fz_error *err);
 fz_status table_name_check(ib_ident id, fz_error *err);
+/* A namespace's properties after a change, copied into the arena. */
+fz_status namespace_props_changed(const ib_props *have, const ib_props_change *change, arena *a, ib_props *out, fz_error *err);
 /* Appends a name as a folder's name: what no file system or URL parser takes becomes '_'. */
 void folder_name(str name, sbuf *out);
 

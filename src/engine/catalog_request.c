@@ -250,6 +250,59 @@ static fz_status load_namespace(request *q)
     return put_namespace_properties(q, q->part[1], &p);
 }
 
+/* The keys of `of` that are, or aren't, among those of p. */
+static void put_keys(request *q, const char *name, uint32_t n, const str *of, const ib_props *p, bool there)
+{
+    jw_key(&q->w, name);
+    jw_begin(&q->w, '[');
+    for (uint32_t i = 0; i < n; i++)
+        if ((ib_prop(p, of[i].p).p != NULL) == there)
+            jw_str(&q->w, of[i]);
+    jw_end(&q->w, ']');
+}
+
+static fz_status change_namespace(request *q)
+{
+    const json_node *n;
+    ib_props_change change = {0};
+    ib_props had = {0};
+    str ns = q->part[1];
+    TRY(namespace_there(q, ns));
+    if ((n = json_get(&q->body, root(q), "updates")) && n->type != JSON_NULL)
+        TRY(props_from_json(&q->body, n, &q->a, &change.updates, q->err));
+    uint32_t n_removals = 0;
+    str *removals = NULL;
+    if ((n = json_get(&q->body, root(q), "removals")) && n->type != JSON_NULL) {
+        TRY(json_want(&q->body, n, JSON_ARRAY, "the removals", q->err));
+        removals = ARENA_ARRAY(&q->a, str, n->n + 1);
+        if (!removals)
+            return error_nomem(q->err);
+        const json_node *e = n + 1;
+        for (; n_removals < n->n; n_removals++, e = json_next(e)) {
+            TRY(json_str(&q->body, e, &q->a, &removals[n_removals], q->err));
+            for (uint32_t i = 0; i < change.updates.n; i++)
+                if (str_eq(change.updates.kv[i].key, removals[n_removals]))
+                    return error_set(q->err, FZ_INVALID, "the property " STR_FMT " is to be set and removed", STR_ARG(removals[n_removals]));
+        }
+    }
+    change.n_removals = n_removals;
+    change.removals = removals;
+    TRY(q->c->ops->namespace_props(q->c, ns, &q->a, &had, q->err));
+    if (n_removals + change.updates.n)
+        TRY(q->c->ops->change_namespace_props(q->c, ns, &change, q->err));
+    str *set = ARENA_ARRAY(&q->a, str, change.updates.n + 1);
+    if (!set)
+        return error_nomem(q->err);
+    for (uint32_t i = 0; i < change.updates.n; i++)
+        set[i] = change.updates.kv[i].key;
+    jw_begin(&q->w, '{');
+    put_keys(q, "updated", change.updates.n, set, &change.updates, true);
+    put_keys(q, "removed", n_removals, removals, &had, true);
+    put_keys(q, "missing", n_removals, removals, &had, false);
+    jw_end(&q->w, '}');
+    return FZ_OK;
+}
+
 static fz_status head_namespace(request *q) { return namespace_there(q, q->part[1]); }
 static fz_status drop_namespace(request *q) { return q->c->ops->drop_namespace(q->c, q->part[1], q->err); }
 
@@ -572,6 +625,7 @@ static const struct route {
     {"GET", "namespaces/*", true, load_namespace},
     {"HEAD", "namespaces/*", true, head_namespace},
     {"DELETE", "namespaces/*", false, drop_namespace},
+    {"POST", "namespaces/*/properties", false, change_namespace},
     {"GET", "namespaces/*/tables", true, list_tables},
     {"POST", "namespaces/*/tables", false, create_table},
     {"POST", "namespaces/*/register", false, register_table},

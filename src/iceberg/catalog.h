@@ -48,6 +48,13 @@ typedef struct ib_commit {
     bool drop;
 } ib_commit;
 
+/* What becomes of a namespace's properties. */
+typedef struct ib_props_change {
+    uint32_t n_removals;
+    const str *removals;
+    ib_props updates;
+} ib_props_change;
+
 typedef struct ib_catalog ib_catalog;
 typedef struct ib_catalog_ops {
     const char *kind; /* "sqlite", … */
@@ -59,6 +66,7 @@ typedef struct ib_catalog_ops {
     fz_status (*create_namespace)(ib_catalog *c, str ns, const ib_props *props, fz_error *err); /* FZ_EXISTS */
     fz_status (*drop_namespace)(ib_catalog *c, str ns, fz_error *err); /* FZ_INVALID if it isn't empty */
     fz_status (*namespace_props)(ib_catalog *c, str ns, arena *a, ib_props *out, fz_error *err);
+    fz_status (*change_namespace_props)(ib_catalog *c, str ns, const ib_props_change *change, fz_error *err);
     fz_status (*list_tables)(ib_catalog *c, str ns, arena *a, uint32_t *n, ib_ident **out, fz_error *err);
     /* Always the newest. A table that hasn't changed since `have` (may be NULL) is returned as
      * another reference to it, without reading metadata. */

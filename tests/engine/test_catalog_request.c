@@ -72,6 +72,14 @@ static void namespaces_come_and_go(void **state)
     assert_string_equal(ask(f, "GET", "namespaces?parent=a", NULL), "{\"namespaces\":[[\"a\",\"b c\"]]}");
     has(ask(f, "GET", "namespaces/a%1Fb%20c", NULL), "\"owner\":\"me\"");
     assert_string_equal(ask(f, "HEAD", "namespaces/a%1Fb%20c", NULL), "");
+    assert_string_equal(ask(f, "POST", "namespaces/a%1Fb%20c/properties", "{\"removals\":[\"owner\",\"never\"],\"updates\":{\"k\":\"v\",\"l\":\"w\"}}"),
+                        "{\"updated\":[\"k\",\"l\"],\"removed\":[\"owner\"],\"missing\":[\"never\"]}");
+    has(ask(f, "GET", "namespaces/a%1Fb%20c", NULL), "\"properties\":{\"k\":\"v\",\"l\":\"w\"}");
+    ask(f, "POST", "namespaces/a%1Fb%20c/properties", "{\"removals\":[\"k\",\"l\"]}");
+    assert_string_equal(ask(f, "GET", "namespaces/a%1Fb%20c", NULL), "{\"namespace\":[\"a\",\"b c\"],\"properties\":{}}");
+    fails(f, "POST", "namespaces/nope/properties", "{}", FZ_NOT_FOUND, "3F000", "nope");
+    fails(f, "POST", "namespaces/a%1Fb%20c/properties", "{\"removals\":[\"k\"],\"updates\":{\"k\":\"v\"}}", FZ_INVALID, NULL, "k");
+    fails(f, "POST", "namespaces/a%1Fb%20c/properties", "{\"removals\":{}}", FZ_DATA, NULL, "removals");
     fails(f, "GET", "namespaces?parent=nope", NULL, FZ_NOT_FOUND, "3F000", "nope");
     ask(f, "DELETE", "namespaces/a%1Fb%20c", NULL);
     fails(f, "DELETE", "namespaces/a%1Fb%20c", NULL, FZ_NOT_FOUND, "3F000", "b c");

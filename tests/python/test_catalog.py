@@ -145,8 +145,25 @@ def test_namespaces(both):
     for bad in ("", ".", "a..b", ()):
         with pytest.raises(ValueError):
             ours.create_namespace(bad)
-    with pytest.raises(NotImplementedError):
-        ours.update_namespace_properties("n", updates={"a": "b"})
+    done = ours.update_namespace_properties("a.b", removals={"owner", "never"}, updates={"a": "b", "n": 4})
+    assert (done.removed, sorted(done.updated), done.missing) == (["owner"], ["a", "n"], ["never"])
+    want = {"a": "b", "n": "4"}
+    assert {k: v for k, v in theirs.load_namespace_properties("a.b").items() if k in ("a", "n", "owner")} == ours.load_namespace_properties("a.b") == want
+    ours.update_namespace_properties("a.b", removals={"a", "n"})
+    assert ours.load_namespace_properties("a.b") == {} and theirs.namespace_exists("a.b")
+    for c, errors in ((ours, x), (theirs, pyiceberg.exceptions)):
+        with pytest.raises(errors.NoSuchNamespaceError):
+            c.update_namespace_properties("nope", updates={"a": "b"})
+        with pytest.raises(ValueError):
+            c.update_namespace_properties("a.b", removals={"a"}, updates={"a": "b"})
+
+
+def test_a_catalog_in_memory():
+    with load_catalog("m", type="in-memory") as c:
+        c.create_namespace("a", {"k": "v", "l": "w"})
+        assert c.update_namespace_properties("a", removals={"k", "z"}, updates={"l": "x"}).missing == ["z"]
+        assert c.load_namespace_properties("a") == {"l": "x"}
+        assert c.list_namespaces() == [("a",)]
 
 
 def test_tables_by_name(both):

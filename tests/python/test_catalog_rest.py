@@ -46,6 +46,10 @@ def test_served_catalogs(both):
     with pytest.raises(frazil.exceptions.NoSuchTableError):
         ours.load_table((ns, "nope"))
     assert not ours.table_exists((ns, "nope"))
+    ours.update_namespace_properties(ns, updates={"k": "v", "l": "w"})
+    ours.update_namespace_properties(ns, removals={"k"})
+    got = theirs.load_namespace_properties(ns)
+    assert got["l"] == "w" and "k" not in got
     t = ours.create_table_if_not_exists(f"{ns}.t", schema=ROWS.schema)
     t.append(ROWS)
     u = theirs.load_table(f"{ns}.t")

@@ -205,8 +205,16 @@ class Catalog:
     def update_namespace_properties(
         self, namespace: Name, removals: set[str] | None = None, updates: Mapping[str, Any] = {}
     ) -> PropertiesUpdateSummary:
-        """Sets and removes properties of a namespace: not supported yet."""
-        raise NotImplementedError("properties of a namespace can't be updated yet")
+        """Sets and removes properties of a namespace.
+
+        >>> c = load_catalog("lake/")
+        >>> c.create_namespace("kept", {"old": "1"})
+        >>> c.update_namespace_properties("kept", removals={"old"}, updates={"new": "2"})
+        PropertiesUpdateSummary(removed=['old'], updated=['new'], missing=[])
+        """
+        path = _namespace_path(_identifier(namespace, NoSuchNamespaceError)) + "/properties"
+        answer = self._request("POST", path, {"removals": sorted(removals or ()), "updates": _texts(updates)})
+        return PropertiesUpdateSummary(answer.get("removed") or (), answer.get("updated") or (), answer.get("missing") or ())
 
     # ---- tables ----
 

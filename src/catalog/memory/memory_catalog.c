@@ -239,6 +239,30 @@ static fz_status namespace_props(ib_catalog *b, str ns, arena *a, ib_props *out,
     return st;
 }
 
+static fz_status change_namespace_props(ib_catalog *b, str ns, const ib_props_change *change, fz_error *err)
+{
+    static const ib_props none = {0};
+    memory_catalog *c = of(b);
+    fz_status st = FZ_OK;
+    pthread_mutex_lock(&c->lock);
+    space *own = NULL;
+    for (uint32_t i = 0; i < c->n_spaces; i++)
+        if (!c->spaces[i].dropped && str_eq(c->spaces[i].name, ns))
+            own = &c->spaces[i];
+    if (!space_exists(c, ns)) {
+        st = no_namespace(ns, err);
+    } else if (!own && !room(c, (void **)&c->spaces, c->n_spaces, &c->cap_spaces, sizeof *c->spaces)) {
+        st = error_nomem(err);
+    } else {
+        space s = own ? *own : (space){.name = {arena_strndup(&c->mem, ns.p, ns.n), ns.n}, .made = true};
+        st = s.name.p ? namespace_props_changed(own ? &own->props : &none, change, &c->mem, &s.props, err) : error_nomem(err);
+        if (st == FZ_OK)
+            *(own ? own : &c->spaces[c->n_spaces++]) = s;
+    }
+    pthread_mutex_unlock(&c->lock);
+    return st;
+}
+
 /* ---- tables ---- */
 
 static ib_table **table_find(memory_catalog *c, ib_ident id)
@@ -556,6 +580,7 @@ static const ib_catalog_ops ops = {
     .create_namespace = create_namespace,
     .drop_namespace = drop_namespace,
     .namespace_props = namespace_props,
+    .change_namespace_props = change_namespace_props,
     .list_tables = list_tables,
     .load_table = load_table,
     .default_location = default_location,

@@ -269,6 +269,7 @@ static const ib_catalog_ops ops = {
     .create_namespace = rest_create_namespace,
     .drop_namespace = rest_drop_namespace,
     .namespace_props = rest_namespace_props,
+    .change_namespace_props = rest_change_namespace_props,
     .list_tables = rest_list_tables,
     .load_table = rest_load_table,
     .default_location = rest_default_location,

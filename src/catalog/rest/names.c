@@ -320,6 +320,33 @@ out:
     return st;
 }
 
+fz_status rest_change_namespace_props(ib_catalog *b, str ns, const ib_props_change *change, fz_error *err)
+{
+    rest_call k;
+    fz_status st;
+    TRY_GOTO(rest_call_begin(rest_of(b)->c, &k, "POST", err));
+    k.once = true;
+    rest_path(&k, "namespaces/");
+    rest_path_namespace(&k, ns);
+    rest_path(&k, "/properties");
+    json_writer w = json_writer_on(&k.body);
+    jw_begin(&w, '{');
+    jw_key(&w, "removals");
+    jw_begin(&w, '[');
+    for (uint32_t i = 0; i < change->n_removals; i++)
+        jw_str(&w, change->removals[i]);
+    jw_end(&w, ']');
+    jw_key(&w, "updates");
+    props_to_json(&change->updates, &w);
+    jw_end(&w, '}');
+    TRY_GOTO(rest_send(&k, err));
+    if (!rest_ok(&k))
+        st = k.r.code == 404 ? rest_no_namespace(&k, ns, err) : rest_failed(&k, err);
+out:
+    rest_call_end(&k);
+    return st;
+}
+
 fz_status rest_namespace_props(ib_catalog *b, str ns, arena *a, ib_props *out, fz_error *err)
 {
     rest_call k;

@@ -184,6 +184,7 @@ fz_status rest_namespace_exists(ib_catalog *b, str ns, bool *out, fz_error *err)
 fz_status rest_create_namespace(ib_catalog *b, str ns, const ib_props *props, fz_error *err);
 fz_status rest_drop_namespace(ib_catalog *b, str ns, fz_error *err);
 fz_status rest_namespace_props(ib_catalog *b, str ns, arena *a, ib_props *out, fz_error *err);
+fz_status rest_change_namespace_props(ib_catalog *b, str ns, const ib_props_change *change, fz_error *err);
 fz_status rest_list_tables(ib_catalog *b, str ns, arena *a, uint32_t *n, ib_ident **out, fz_error *err);
 /* Other than lower-case letters, digits and '_': some servers take no such names, and answer 400 where they are asked for one. */
 bool rest_odd_name(str s);

@@ -146,13 +146,12 @@ fz_status sql_list_tables(ib_catalog *b, str ns, arena *a, uint32_t *n, ib_ident
     return FZ_OK;
 }
 
-fz_status sql_namespace_props(ib_catalog *b, str ns, arena *a, ib_props *out, fz_error *err)
+static fz_status ns_props(sql_catalog *c, sql_tx *tx, str ns, arena *a, ib_props *out, fz_error *err)
 {
-    sql_catalog *c = sql_of(b);
     names l = {.a = a};
-    TRY(c->db->query(c, NULL, SQL_NS_PROPS, SQL_ARGS(str_of(c->name), ns), row_add, &l, err));
+    TRY(c->db->query(c, tx, SQL_NS_PROPS, SQL_ARGS(str_of(c->name), ns), row_add, &l, err));
     if (!l.n)
-        TRY(ns_required(c, NULL, ns, err));
+        TRY(ns_required(c, tx, ns, err));
     ib_kv *kv = ARENA_ARRAY(a, ib_kv, l.n / 2);
     if (!kv)
         return error_nomem(err);
@@ -162,6 +161,11 @@ fz_status sql_namespace_props(ib_catalog *b, str ns, arena *a, ib_props *out, fz
             kv[k++] = (ib_kv){.key = l.p[i], .value = l.p[i + 1]};
     *out = (ib_props){.n = k, .kv = kv};
     return FZ_OK;
+}
+
+fz_status sql_namespace_props(ib_catalog *b, str ns, arena *a, ib_props *out, fz_error *err)
+{
+    return ns_props(sql_of(b), NULL, ns, a, out, err);
 }
 
 /* ---- changing ---- */
@@ -190,6 +194,17 @@ static fz_status ns_there(str ns, fz_error *err)
     return error_sql(err, FZ_EXISTS, "42P06", "namespace " STR_FMT " exists already", STR_ARG(ns));
 }
 
+/* Its rows; one where there are no properties. */
+static fz_status ns_insert(sql_catalog *c, sql_tx *tx, str ns, const ib_props *props, fz_error *err)
+{
+    uint32_t n = props ? props->n : 0;
+    for (uint32_t i = 0; i < n; i++)
+        TRY(c->db->run(c, tx, SQL_NS_INSERT, SQL_ARGS(str_of(c->name), ns, props->kv[i].key, props->kv[i].value), NULL, err));
+    if (!n)
+        TRY(c->db->run(c, tx, SQL_NS_INSERT, SQL_ARGS(str_of(c->name), ns, STR("exists"), STR("true")), NULL, err));
+    return FZ_OK;
+}
+
 static fz_status ns_create(sql_catalog *c, sql_tx *tx, void *ctx, fz_error *err)
 {
     ns_job *j = ctx;
@@ -198,13 +213,7 @@ static fz_status ns_create(sql_catalog *c, sql_tx *tx, void *ctx, fz_error *err)
     TRY(sql_ns_exists(c, tx, j->ns, &there, err));
     if (there)
         return ns_there(j->ns, err);
-    uint32_t n = j->props ? j->props->n : 0;
-    for (uint32_t i = 0; i < n; i++)
-        TRY(c->db->run(c, tx, SQL_NS_INSERT,
-                       SQL_ARGS(str_of(c->name), j->ns, j->props->kv[i].key, j->props->kv[i].value), NULL, err));
-    if (!n)
-        TRY(c->db->run(c, tx, SQL_NS_INSERT, SQL_ARGS(str_of(c->name), j->ns, STR("exists"), STR("true")), NULL, err));
-    return FZ_OK;
+    return ns_insert(c, tx, j->ns, j->props, err);
 }
 
 fz_status sql_create_namespace(ib_catalog *b, str ns, const ib_props *props, fz_error *err)
@@ -218,6 +227,30 @@ fz_status sql_create_namespace(ib_catalog *b, str ns, const ib_props *props, fz_
     if (there)
         return ns_there(ns, err);
     return change(c, ns_create, &(ns_job){ns, props}, err);
+}
+
+typedef struct ns_change_job { str ns; const ib_props_change *change; arena *a; } ns_change_job;
+
+static fz_status ns_change(sql_catalog *c, sql_tx *tx, void *ctx, fz_error *err)
+{
+    ns_change_job *j = ctx;
+    ib_props have, after;
+    TRY(c->db->run(c, tx, SQL_NS_LOCK, 0, NULL, NULL, err));
+    TRY(ns_props(c, tx, j->ns, j->a, &have, err));
+    TRY(namespace_props_changed(&have, j->change, j->a, &after, err));
+    TRY(c->db->run(c, tx, SQL_NS_DELETE, SQL_ARGS(str_of(c->name), j->ns), NULL, err));
+    return ns_insert(c, tx, j->ns, &after, err);
+}
+
+fz_status sql_change_namespace_props(ib_catalog *b, str ns, const ib_props_change *how, fz_error *err)
+{
+    sql_catalog *c = sql_of(b);
+    arena a;
+    TRY(sql_writable(c, err));
+    arena_init(&a, b->m);
+    fz_status st = change(c, ns_change, &(ns_change_job){ns, how, &a}, err);
+    arena_free(&a);
+    return st;
 }
 
 static fz_status ns_drop(sql_catalog *c, sql_tx *tx, void *ctx, fz_error *err)

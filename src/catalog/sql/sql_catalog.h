@@ -66,6 +66,7 @@ fz_status sql_namespace_exists(ib_catalog *b, str ns, bool *out, fz_error *err);
 fz_status sql_create_namespace(ib_catalog *b, str ns, const ib_props *props, fz_error *err);
 fz_status sql_drop_namespace(ib_catalog *b, str ns, fz_error *err);
 fz_status sql_namespace_props(ib_catalog *b, str ns, arena *a, ib_props *out, fz_error *err);
+fz_status sql_change_namespace_props(ib_catalog *b, str ns, const ib_props_change *change, fz_error *err);
 fz_status sql_list_tables(ib_catalog *b, str ns, arena *a, uint32_t *n, ib_ident **out, fz_error *err);
 fz_status sql_drop_table(ib_catalog *b, ib_ident id, fz_error *err);
 fz_status sql_rename_table(ib_catalog *b, ib_ident from, ib_ident to, fz_error *err);
@@ -89,7 +90,8 @@ fz_status sql_commit(ib_catalog *b, uint32_t n, const ib_commit *commits, ib_tab
 #define SQL_CATALOG_OPS                                                                            \
     .list_namespaces = sql_list_namespaces, .namespace_exists = sql_namespace_exists,              \
     .create_namespace = sql_create_namespace, .drop_namespace = sql_drop_namespace,                \
-    .namespace_props = sql_namespace_props, .list_tables = sql_list_tables,                        \
+    .namespace_props = sql_namespace_props, .change_namespace_props = sql_change_namespace_props,  \
+    .list_tables = sql_list_tables,                                                                \
     .load_table = sql_load_table, .default_location = sql_default_location,                        \
     .create_table = sql_create_table, .register_table = sql_register_table,                        \
     .drop_table = sql_drop_table, .rename_table = sql_rename_table, .commit_creates = true, .commit_settles = true, .commit = sql_commit
