@@ -1,6 +1,7 @@
 """Tests of the Python package. They run against the package staged in a build folder (python/stage), which PYTHONPATH names."""
 
 import os
+import signal
 import sys
 
 import pytest
