@@ -30,8 +30,7 @@ class Postgres:
             self.port = s.getsockname()[1]
         self.process = None
         self.start()
-        while self.run("pg_isready", "-q", "-h", "127.0.0.1", "-p", str(self.port)).wait():  # listening, it may still be starting up
-            time.sleep(0.02)
+        self.wait()
 
     @property
     def data(self):
@@ -59,6 +58,13 @@ class Postgres:
             except OSError:
                 assert self.process.poll() is None and time.time() < end, open(os.path.join(self.dir, "log")).read()[-2000:]
                 time.sleep(0.02)
+
+    def wait(self):
+        """Until it takes connections: listening, it may still be starting up, or recovering."""
+        end = time.time() + 60
+        while self.run("pg_isready", "-q", "-h", "127.0.0.1", "-p", str(self.port)).wait():
+            assert time.time() < end, open(os.path.join(self.dir, "log")).read()[-2000:]
+            time.sleep(0.02)
 
     def stop(self, how=signal.SIGINT):
         if self.process:

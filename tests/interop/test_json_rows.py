@@ -174,6 +174,6 @@ def test_errors_name_the_place(session, tmp_path):
     path.write_text('{"a":1}\n{"a":[1,}\n')
     with pytest.raises(FrazilError, match="value is due here"):
         session.query(f"select * from '{path}'")
-    with pytest.raises(FrazilError, match="several JSON files"):
-        (tmp_path / "f.json").write_text("{}")
+    (tmp_path / "f.json").write_text("{}")
+    with pytest.raises(FrazilError, match="value is due here.*e.json"):
         session.query(f"select * from '{tmp_path}/*.json'")

@@ -201,6 +201,7 @@ def test_server_restarts(server, shared):
     for t in threads:
         t.join()
     assert errors == []
+    server.wait()
     assert shared.ids("s.t") == sorted(done)
 
 

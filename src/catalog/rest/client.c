@@ -543,13 +543,15 @@ static void error_read(rest_call *k, const json_doc *d, str *said)
     }
 }
 
-/* Puts asterisks where a text holds the secret. */
+/* Puts four asterisks where a text holds the secret, however long that is. */
 static void mask(char *text, str secret)
 {
     if (secret.n < 4)
         return;
-    for (char *at = text; (at = memmem(at, strlen(at), secret.p, secret.n)); at += secret.n)
-        memset(at, '*', secret.n);
+    for (char *at = text; (at = memmem(at, strlen(at), secret.p, secret.n)); at += 4) {
+        memset(at, '*', 4);
+        memmove(at + 4, at + secret.n, strlen(at + secret.n) + 1);
+    }
 }
 
 /* A server that repeats what it was sent must not make a message tell it. */
