@@ -4,7 +4,7 @@
  *
  * Requests act on the catalog at once, whatever transaction the session has open.
  */
-#include "engine/engine_int.h"
+#include "engine/new_table.h"
 
 #include "codec/json.h"
 #include "iceberg/spec/build.h"
@@ -448,20 +448,7 @@ static fz_status first_metadata(request *q, ib_ident id, ib_metadata **out)
         TRY(props_from_json(&q->body, n, &q->a, &props, q->err));
     if ((n = json_get(&q->body, root(q), "location")) && n->type != JSON_NULL)
         TRY(json_str(&q->body, n, &q->a, &location, q->err));
-    bool placed = location.n != 0, begins = q->c->ops->begin_table != NULL;
-    if (!placed && begins)
-        location = STR("to-be-given");
-    else if (!placed)
-        TRY(q->c->ops->default_location(q->c, id, &q->a, &location, q->err));
-    TRY(ib_metadata_new(location, &schema, &spec, &order, &props, q->s->lake->m, out, q->err));
-    if (!begins) {
-        (*out)->io = file_io_ref(q->c->io);
-        return FZ_OK;
-    }
-    ib_metadata *wanted = *out;
-    fz_status st = q->c->ops->begin_table(q->c, id, wanted, placed, out, q->err);
-    ib_metadata_unref(wanted);
-    return st;
+    return new_table_begin(q->c, id, location, &schema, &spec, &order, &props, q->s->lake->m, &q->a, out, q->err);
 }
 
 /* Not every server says so itself when a table is made again. */

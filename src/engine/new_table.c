@@ -153,6 +153,25 @@ static fz_status properties_of(const new_table *t, arena *a, ib_props *out, fz_e
     return FZ_OK;
 }
 
+fz_status new_table_begin(ib_catalog *c, ib_ident id, str location, const ib_schema *schema, const ib_partition_spec *spec, const ib_sort_order *order,
+                          const ib_props *props, mem *m, arena *a, ib_metadata **out, fz_error *err)
+{
+    bool placed = location.n != 0, begins = c->ops->begin_table != NULL;
+    if (!placed && begins)
+        location = STR("to-be-given");
+    else if (!placed)
+        TRY(c->ops->default_location(c, id, a, &location, err));
+    TRY(ib_metadata_new(location, schema, spec, order, props, m, out, err));
+    if (!begins) {
+        (*out)->io = file_io_ref(c->io);
+        return FZ_OK;
+    }
+    ib_metadata *wanted = *out;
+    fz_status st = c->ops->begin_table(c, id, wanted, placed, out, err);
+    ib_metadata_unref(wanted);
+    return st;
+}
+
 fz_status new_table_metadata(fz_session *s, ib_ident id, row_schema *cols, const new_table *t, arena *a, ib_metadata **out, fz_error *err)
 {
     ib_schema schema;
@@ -166,20 +185,7 @@ fz_status new_table_metadata(fz_session *s, ib_ident id, row_schema *cols, const
     TRY(properties_of(t, a, &props, err));
     ib_catalog *c;
     TRY(lake_catalog(ident_lake(s, id), true, &c, err));
-    str location = t->location;
-    if (location.n == 0 && c->ops->begin_table)
-        location = STR("to-be-given");
-    else if (location.n == 0)
-        TRY(c->ops->default_location(c, id, a, &location, err));
-    TRY(ib_metadata_new(location, &schema, &spec, &order, &props, s->lake->m, out, err));
-    if (!c->ops->begin_table) {
-        (*out)->io = file_io_ref(c->io);
-        return FZ_OK;
-    }
-    ib_metadata *wanted = *out;
-    fz_status st = c->ops->begin_table(c, id, wanted, t->location.n != 0, out, err);
-    ib_metadata_unref(wanted);
-    return st;
+    return new_table_begin(c, id, t->location, &schema, &spec, &order, &props, s->lake->m, a, out, err);
 }
 
 /* ---- replacing ---- */

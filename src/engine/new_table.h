@@ -21,6 +21,10 @@ typedef struct new_table {
 } new_table;
 new_table new_table_of(const ast_create_table *ct);
 
+/* A table's first metadata as the catalog begins it: at `location`, or where that is empty at the catalog's own place, with how its files are
+ * reached. One reference. */
+fz_status new_table_begin(ib_catalog *c, ib_ident id, str location, const ib_schema *schema, const ib_partition_spec *spec, const ib_sort_order *order,
+                          const ib_props *props, mem *m, arena *a, ib_metadata **out, fz_error *err);
 /* First metadata of a new table; one reference. Field ids are set in `cols`, in place. */
 fz_status new_table_metadata(fz_session *s, ib_ident id, row_schema *cols, const new_table *t, arena *a, ib_metadata **out, fz_error *err);
 /* What makes a table that exists into this one: schema, spec and order in place of its own, main without a snapshot; its history stays. */
